@@ -1,0 +1,54 @@
+"""
+Tenant-separated metrics for SaaS products: events in, each customer's own charts out.
+
+The path of an event::
+
+    gateway ──► journal ──► stream ──────────────────► destinations ──► store ──► query ──► charts
+    accepts     keeps       rules, validate, enrich;     one loop,        the        answers,   shows
+                            lake: Data/ Error/ Archive/  one file each    metrics    for one    them
+                                                                                     tenant
+"""
+
+from metriclake._errors import (
+    DataDirectoryInUse,
+    EventTooComplex,
+    InvalidBody,
+    InvalidPattern,
+    InvalidPipeline,
+    InvalidQuestion,
+    InvalidToken,
+    InvalidTransform,
+    JournalError,
+    JournalFull,
+    JournalUnavailable,
+    LakeError,
+    MetriclakeError,
+    NewerFormat,
+    NotAllowed,
+    StageFailed,
+    StaleSeal,
+    StoreError,
+)
+
+__all__ = [
+    "DataDirectoryInUse",
+    "EventTooComplex",
+    "InvalidBody",
+    "InvalidPattern",
+    "InvalidPipeline",
+    "InvalidQuestion",
+    "InvalidToken",
+    "InvalidTransform",
+    "JournalError",
+    "JournalFull",
+    "JournalUnavailable",
+    "LakeError",
+    "MetriclakeError",
+    "NewerFormat",
+    "NotAllowed",
+    "StageFailed",
+    "StaleSeal",
+    "StoreError",
+]
+
+__version__ = "0.1.0"

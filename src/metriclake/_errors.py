@@ -1,0 +1,169 @@
+"""
+Every error that metriclake raises, on one screen.
+
+MetriclakeError
+├── InvalidPipeline         the pipeline file has faults; carries all of them
+├── InvalidPattern          an event pattern does not compile
+├── EventTooComplex         an event's arrays go beyond what a pattern may search
+├── InvalidTransform        an input mapping does not compile
+├── InvalidQuestion         a question cannot be asked; carries all its faults
+├── InvalidToken            a key or token is missing, forged, expired or not for this
+├── NotAllowed              a valid token does not allow this
+├── InvalidBody             a request's body cannot be read at all
+├── DataDirectoryInUse      another server holds the data directory
+├── NewerFormat             what lies on disk was written by a newer version
+├── StageFailed             a stage of this server has stopped; says why and what to do
+├── JournalError
+│   ├── JournalFull         above its quota: try again later
+│   ├── JournalUnavailable  cannot write: nothing was accepted
+│   └── StaleSeal           another worker has sealed, announced or loaded first
+├── LakeError               an object could not be written, read or trusted
+└── StoreError              the engine refused; never shown to a tenant as it is
+
+Messages say what happened, to which event or tenant, and what to do next; never a payload or a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class MetriclakeError(Exception):
+    """
+    Base of all errors of this package.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """
+    One thing wrong with an input of several parts: where it stands, what it is, what to do.
+
+    `place` is `file:line:column` for a file and a dotted path for a question.
+    """
+
+    place: str
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """
+        Return the fault as one line of text.
+        """
+        return f"{self.place}: {self.what}" + (f" ({self.hint})" if self.hint else "")
+
+
+class _FaultyError(MetriclakeError):
+    """
+    An input with one or more faults, all found at once.
+    """
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+class InvalidPipeline(_FaultyError):  # noqa: N818 - a contract name, as are the ones below
+    """
+    The pipeline file has faults; `faults` holds every one with its place.
+    """
+
+
+class InvalidPattern(MetriclakeError):  # noqa: N818
+    """
+    An event pattern does not compile; the first line is EventBridge's own reason.
+    """
+
+
+class EventTooComplex(MetriclakeError):  # noqa: N818
+    """
+    An event's arrays go beyond what a pattern may search; the message names the limit.
+    """
+
+
+class InvalidTransform(MetriclakeError):  # noqa: N818
+    """
+    An input mapping does not compile.
+    """
+
+
+class InvalidQuestion(_FaultyError):  # noqa: N818
+    """
+    A question cannot be asked; `faults` names each part that is wrong.
+    """
+
+
+class InvalidToken(MetriclakeError):  # noqa: N818
+    """
+    A key or token is missing, forged, expired or not for what it was used for.
+    """
+
+
+class NotAllowed(MetriclakeError):  # noqa: N818
+    """
+    A valid token does not allow what it was used for.
+    """
+
+
+class InvalidBody(MetriclakeError):  # noqa: N818
+    """
+    A request's body cannot be read: broken compression, too large, not JSON.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class DataDirectoryInUse(MetriclakeError):  # noqa: N818
+    """
+    Another server holds the data directory.
+    """
+
+
+class NewerFormat(MetriclakeError):  # noqa: N818
+    """
+    What lies on disk was written by a newer version of metriclake.
+    """
+
+
+class StageFailed(MetriclakeError):  # noqa: N818
+    """
+    A stage of this server has stopped.
+    """
+
+
+class JournalError(MetriclakeError):
+    """
+    The journal did not take an entry; nothing was accepted.
+    """
+
+
+class JournalFull(JournalError):  # noqa: N818
+    """
+    The journal is above its quota; the caller may try again later.
+    """
+
+
+class JournalUnavailable(JournalError):  # noqa: N818
+    """
+    The journal cannot write at all.
+    """
+
+
+class StaleSeal(JournalError):  # noqa: N818
+    """
+    Another worker has sealed, announced or loaded first: this one's work is void.
+    """
+
+
+class LakeError(MetriclakeError):
+    """
+    A lake object could not be written, read or trusted.
+    """
+
+
+class StoreError(MetriclakeError):
+    """
+    The store's engine refused a statement.
+    """

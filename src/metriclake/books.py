@@ -1,0 +1,159 @@
+"""
+The counters and their equations: where every metric event is.
+
+For each tenant and metric: received = in flight + held + rejected + laked. For the store: laked = stored + duplicate +
+conflict + expired + deleted + dead + waiting. Each number is counted where the thing happens, from what was written,
+so that an equation that does not hold is news.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+STREAM = "stream"
+STORE = "store"
+
+STORE_COUNTERS = ("stored", "duplicate", "conflict", "expired", "deleted", "dead", "waiting")
+
+Key = tuple[str, str]
+"""Tenant and metric."""
+
+Counts = Mapping[Key, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """
+    What one transaction adds to one counter: `scope` is the stream or a destination.
+    """
+
+    scope: str
+    tenant: str
+    metric: str
+    counter: str
+    amount: int
+
+
+@dataclass(slots=True)
+class Account:
+    """
+    The books of one tenant and metric.
+    """
+
+    tenant: str
+    metric: str
+    received: int = 0
+    in_flight: int = 0
+    held: int = 0
+    rejected: int = 0
+    laked: int = 0
+    store: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STORE_COUNTERS, 0))
+
+    @property
+    def balanced(self) -> bool:
+        """
+        Tell whether both equations hold.
+        """
+        here = self.received == self.in_flight + self.held + self.rejected + self.laked
+        return here and self.laked == sum(self.store.values())
+
+
+@dataclass(frozen=True, slots=True)
+class DomainEvents:
+    """
+    The books of domain events: accepted = in flight + archived, archived = matched + unmatched.
+    """
+
+    accepted: int = 0
+    in_flight: int = 0
+    archived: int = 0
+    matched: int = 0
+    unmatched: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        """
+        Tell whether both equations hold.
+        """
+        return self.accepted == self.in_flight + self.archived and self.archived == self.matched + self.unmatched
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """
+    All accounts at one moment.
+    """
+
+    accounts: tuple[Account, ...]
+    domain_events: DomainEvents
+
+    @property
+    def balanced(self) -> bool:
+        """
+        Tell whether every account balances.
+        """
+        return self.domain_events.balanced and all(account.balanced for account in self.accounts)
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        Return the books in the shape of `status --json`.
+        """
+        return {
+            "books": [
+                {
+                    "tenant": account.tenant,
+                    "metric": account.metric,
+                    "received": account.received,
+                    "in_flight": account.in_flight,
+                    "held": account.held,
+                    "rejected": account.rejected,
+                    "laked": account.laked,
+                    "store": dict(account.store),
+                    "destinations": {},
+                }
+                for account in self.accounts
+            ],
+            "domain_events": {
+                "accepted": self.domain_events.accepted,
+                "in_flight": self.domain_events.in_flight,
+                "archived": self.domain_events.archived,
+                "matched": self.domain_events.matched,
+                "unmatched": self.domain_events.unmatched,
+            },
+            "balanced": self.balanced,
+        }
+
+
+DOMAIN_EVENTS = "(domain events)"
+"""The metric name under which the counters of domain events are kept, for no tenant."""
+
+
+def build(counters: Iterable[Delta], in_flight: Counts, events_in_flight: int, waiting: Counts) -> Books:
+    """
+    Make the books of the counters, of what the journal holds unannounced, and of what the store has yet to load.
+    """
+    accounts: dict[Key, Account] = {}
+    domain: dict[str, int] = {"in_flight": events_in_flight}
+    for delta in counters:
+        if delta.metric == DOMAIN_EVENTS:
+            domain[delta.counter] = domain.get(delta.counter, 0) + delta.amount
+            continue
+        account = _account(accounts, (delta.tenant, delta.metric))
+        if delta.scope == STORE:
+            account.store[delta.counter] += delta.amount
+        else:
+            setattr(account, delta.counter, getattr(account, delta.counter) + delta.amount)
+    for key, amount in in_flight.items():
+        _account(accounts, key).in_flight += amount
+    for key, amount in waiting.items():
+        _account(accounts, key).store["waiting"] += amount
+    ordered = tuple(accounts[key] for key in sorted(accounts))
+    return Books(ordered, DomainEvents(**domain))
+
+
+def _account(accounts: dict[Key, Account], key: Key) -> Account:
+    if key not in accounts:
+        accounts[key] = Account(*key)
+    return accounts[key]

@@ -1,0 +1,88 @@
+/**
+ * Decides what a card asks: which measure, how it is put together, by what it is split, in which steps.
+ *
+ * Pure; names come from the catalogue.
+ */
+
+/** The page's ranges, the interval that suits each, and how long each is for the reader. */
+export const RANGES = {
+  "24h": { interval: "hour", words: "last 24 hours", before: "previous 24 hours" },
+  "7d": { interval: "day", words: "last 7 days", before: "previous 7 days" },
+  "30d": { interval: "day", words: "last 30 days", before: "previous 30 days" },
+  "90d": { interval: "day", words: "last 90 days", before: "previous 90 days" },
+};
+
+/** Aggregates offered for a measure, with their words. */
+export const AGGREGATES = { sum: "Total", avg: "Average", min: "Minimum", max: "Maximum" };
+
+const AVERAGED_UNIT = /^((nano|micro|milli)?seconds?|ns|us|ms|s|minutes?|min|hours?|h|days?|d|ratio|fraction|percent|%|score|points)$/i;
+const AVERAGED_NAME = /(^|_)(score|ratio|rate|percent|percentage|duration|latency|age|lead_time|seconds|ms|temperature)$/i;
+const NOT_OFFERED = /^(tenant_id|event_id|environment|tenant_.*)$/;
+
+/** Returns the measures that can be drawn. */
+export function numericMeasures(metric) {
+  return (metric.measures ?? []).filter(({ type }) => type === "double" || type === "integer");
+}
+
+/** Returns the dimensions worth splitting by: not those that are the same for all of a tenant or for none. */
+export function splitDimensions(metric) {
+  return (metric.dimensions ?? []).map(({ name }) => name).filter((name) => !NOT_OFFERED.test(name));
+}
+
+/** Returns how a measure is put together unless the reader says otherwise: times and shares are averaged. */
+export function usualAggregate(measure) {
+  return AVERAGED_UNIT.test(measure.unit ?? "") || AVERAGED_NAME.test(measure.name) ? "avg" : "sum";
+}
+
+/** Returns what a card shows at first: the first numeric measure, else the number of events. */
+export function firstChoice(metric) {
+  const [measure] = numericMeasures(metric);
+
+  return choiceOf(measure ?? null, measure ? usualAggregate(measure) : "count");
+}
+
+/** Returns a choice; `split` is null until a dimension is chosen or found. */
+export function choiceOf(measure, aggregate, split = null) {
+  return { measure, aggregate: measure ? aggregate : "count", split };
+}
+
+/** Tells whether parts add up to the whole, as sums and counts do and averages do not. */
+export function additive(choice) {
+  return choice.aggregate === "sum" || choice.aggregate === "count";
+}
+
+/** Returns the question behind a chart. */
+export function chartQuestion(metric, choice, range, timezone) {
+  return {
+    ...subject(metric, choice),
+    range: { last: range },
+    interval: RANGES[range].interval,
+    timezone,
+    ...(choice.split ? { group_by: [choice.split] } : {}),
+    ...(additive(choice) ? { fill: "zero" } : {}),
+  };
+}
+
+/** Returns the question for one number over a whole range, `{last}` or `{from, to}`. */
+export function totalQuestion(metric, choice, range, timezone) {
+  return { ...subject(metric, choice), range, interval: "none", timezone };
+}
+
+/** Returns the range of equal length just before an answer's own, or null where the metric is younger than that. */
+export function rangeBefore(meta, firstTime) {
+  const [from, to] = [Date.parse(meta.from), Date.parse(meta.to)];
+  const start = from - (to - from);
+  if (!(start >= Date.parse(firstTime ?? ""))) {
+    return null;
+  }
+
+  return { from: new Date(start).toISOString(), to: new Date(from).toISOString() };
+}
+
+function subject(metric, choice) {
+  return {
+    metric: metric.name,
+    ...(choice.measure ? { measure: choice.measure.name } : {}),
+    aggregate: choice.aggregate,
+  };
+}

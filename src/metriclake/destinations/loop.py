@@ -1,0 +1,142 @@
+"""
+The one loop of every destination: next announcement, its object, deliver, checkpoint and count in one transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from metriclake._errors import LakeError, MetriclakeError, StageFailed
+from metriclake.books import Delta
+from metriclake.destinations.destination import Batch, Destination, Receipt
+from metriclake.entry import Announcement, Checkpointed, decode_manifest
+
+_LOG = logging.getLogger(__name__)
+_RETRY_SECONDS = 1.0
+_IDLE_SECONDS = 0.5
+_AHEAD = 16
+
+
+class Announcements(Protocol):
+    """
+    What a destination needs of the journal.
+    """
+
+    def announcements(self, after: int, limit: int) -> list[Announcement]:
+        """
+        Return the announcements after a number, in order.
+        """
+
+    def checkpoint(self, reader: str) -> Checkpointed:
+        """
+        Return how far a reader has come.
+        """
+
+    def advance(self, reader: str, announcement: Announcement, deltas: Sequence[Delta]) -> None:
+        """
+        Move a reader's checkpoint and count.
+        """
+
+
+class DestinationLoop:
+    """
+    One destination at work, in a thread of its own.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        journal: Announcements,
+        fetch: Callable[[str], bytes],
+        announced: threading.Event,
+        delivered: Callable[[Announcement, Receipt], None] | None = None,
+    ) -> None:
+        """
+        `fetch` returns a lake object's content; `announced` is set when there may be more; `delivered` hears of each.
+        """
+        self._destination = destination
+        self._journal = journal
+        self._fetch = fetch
+        self._announced = announced
+        self._delivered = delivered
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"destination-{destination.name}", daemon=True)
+        self.failure: MetriclakeError | None = None
+
+    def start(self) -> None:
+        """
+        Start the thread.
+        """
+        self._thread.start()
+
+    def stop(self) -> None:
+        """
+        Deliver what is announced, and end.
+        """
+        self._stop.set()
+        self._announced.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    @property
+    def lag(self) -> tuple[float, int]:
+        """
+        Return the age of the oldest announcement that waits, in seconds, and how many wait (counted to a bound).
+        """
+        waiting = self._journal.announcements(self._journal.checkpoint(self._destination.name).number, 1000)
+        age = time.time() - waiting[0].oldest_at / 1_000_000 if waiting else 0.0
+        return (max(0.0, age), len(waiting))
+
+    def _run(self) -> None:
+        while True:
+            stopping = self._stop.is_set()
+            try:
+                done = self._turn()
+            except MetriclakeError as error:
+                self.failure = StageFailed(f"{self._destination.name} waits and tries again: {error}")
+                _LOG.error(
+                    "destination failed, nothing is lost",
+                    extra={"destination": self._destination.name, "error": str(error)},
+                )
+                if self._stop.wait(_RETRY_SECONDS):
+                    return
+                continue
+            self.failure = None
+            if not done and stopping:
+                return
+            if not done:
+                self._announced.wait(_IDLE_SECONDS)
+                self._announced.clear()
+
+    def _turn(self) -> bool:
+        """
+        Deliver the next few announcements; False when there are none.
+        """
+        after = self._journal.checkpoint(self._destination.name).number
+        waiting = self._journal.announcements(after, _AHEAD)
+        for announcement in waiting:
+            receipt = self._destination.deliver(self._batch(announcement))
+            self._journal.advance(self._destination.name, announcement, self._deltas(receipt))
+            if self._delivered is not None:
+                self._delivered(announcement, receipt)
+        return bool(waiting)
+
+    def _batch(self, announcement: Announcement) -> Batch:
+        manifest = decode_manifest(announcement.manifest, self._fetch(announcement.manifest))
+        lines = self._fetch(announcement.object)
+        about = manifest.data
+        if about is None or hashlib.sha256(lines).hexdigest() != about.sha256:
+            raise LakeError(f"the lake object {announcement.object} is not what its manifest says: it was changed")
+        return Batch(announcement, manifest, lines)
+
+    def _deltas(self, receipt: Receipt) -> list[Delta]:
+        return [
+            Delta(self._destination.name, tenant, metric, counter, amount)
+            for counter, counts in receipt.counters.items()
+            for (tenant, metric), amount in counts.items()
+        ]

@@ -1,0 +1,193 @@
+"""
+What travels between the stages: entries of the journal, seals, announcements, and the manifest of a sealed batch.
+
+Times are microseconds since 1970, UTC. Order is promised within a partition of the journal, not across.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import msgspec
+
+from metriclake._errors import LakeError
+from metriclake.books import Counts, Key
+
+
+class EntryKind(StrEnum):
+    """
+    What an entry's lines are.
+    """
+
+    EVENTS = "events"
+    METRICS = "metrics"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """
+    Where an entry stands.
+    """
+
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """
+    What one request brought: `count` JSON objects, one a line, accepted at `arrived_at`.
+
+    `counts` says for metric events how many there are of each tenant and metric; domain events have none yet.
+    """
+
+    kind: EntryKind
+    arrived_at: int
+    count: int
+    body: bytes = field(repr=False)
+    counts: Counts = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryInfo:
+    """
+    An entry without its body: what the batcher decides on.
+    """
+
+    offset: int
+    arrived_at: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """
+    An entry as the stream reads it.
+    """
+
+    offset: int
+    kind: EntryKind
+    arrived_at: int
+    count: int
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """
+    A closed batch: the entries `first` to `last` of a partition, the clock and the pipeline version it is made with.
+
+    `journal` is the journal's identity. `number` counts the seals of a partition from 1. `oldest_at` is the arrival of
+    its first entry.
+    """
+
+    journal: str
+    partition: int
+    number: int
+    first: int
+    last: int
+    oldest_at: int
+    sealed_at: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """
+    A lake object that is there to be loaded: `number` is the order that destinations follow, from 1 without gaps.
+
+    `counts` are its metric events by tenant and metric.
+    """
+
+    number: int
+    object: str
+    manifest: str
+    rows: int
+    oldest_at: int
+    sealed_at: int
+    version: int
+    counts: Counts = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpointed:
+    """
+    How far a reader of the announcements has come: all up to `number` are done.
+
+    `sealed_at` is the clock of the last of them, 0 before the first.
+    """
+
+    number: int
+    sealed_at: int
+
+
+class LakeObject(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One object of a sealed batch: `rows` lines of `size` bytes before compression, and the SHA-256 of those bytes.
+
+    `counts` are its metric events as (tenant, metric, number); `reason` stands with objects below `Error/` alone.
+    """
+
+    path: str
+    rows: int
+    size: int
+    sha256: str
+    reason: str | None = None
+    counts: list[tuple[str, str, int]] = []
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What a sealed batch became, written beside its objects when all of them are durable.
+
+    `matched` and `unmatched` count domain events. `received` counts the metric events that rules made of them.
+    `integers` names the measures that the pipeline file declares as integers, by metric.
+    """
+
+    format: int = 1
+    partition: int
+    seal: int
+    first: int
+    last: int
+    oldest_at: int
+    sealed_at: int
+    version: int
+    matched: int
+    unmatched: int
+    received: list[tuple[str, str, int]]
+    integers: dict[str, list[str]] = {}
+    data: LakeObject | None = None
+    errors: list[LakeObject] = []
+    archive: LakeObject | None = None
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """
+    Return a manifest as the lake keeps it.
+    """
+    return msgspec.json.encode(manifest) + b"\n"
+
+
+def decode_manifest(path: str, content: bytes) -> Manifest:
+    """
+    Read a manifest; raises LakeError where it is not one.
+    """
+    try:
+        return msgspec.json.decode(content, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise LakeError(f"the manifest {path} cannot be read: it is torn or of a newer version") from error
+
+
+def as_counts(rows: list[tuple[str, str, int]]) -> dict[Key, int]:
+    """
+    Return a manifest's counts by tenant and metric.
+    """
+    return {(tenant, metric): amount for tenant, metric, amount in rows}
+
+
+def as_rows(counts: Counts) -> list[tuple[str, str, int]]:
+    """
+    Return counts as a manifest writes them, sorted.
+    """
+    return sorted((*key, amount) for key, amount in counts.items())

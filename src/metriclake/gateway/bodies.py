@@ -1,0 +1,117 @@
+"""
+Read a request's body: undo its compression within bounds, and split it into the JSON texts it holds.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator
+
+import msgspec
+import zstandard
+
+from metriclake._errors import InvalidBody
+
+_RAWS = msgspec.json.Decoder(list[msgspec.Raw])
+_RAW = msgspec.json.Decoder(msgspec.Raw)
+
+
+async def read_body(chunks: AsyncIterator[bytes], encoding: str, limit: int) -> bytes:
+    """
+    Return the body, decompressed, of at most `limit` bytes before and after. Raises InvalidBody.
+    """
+    sent = bytearray()
+    async for chunk in chunks:
+        sent += chunk
+        if len(sent) > limit:
+            raise too_large(limit)
+    return inflate(bytes(sent), encoding.strip().lower(), limit)
+
+
+def inflate(sent: bytes, encoding: str, limit: int) -> bytes:
+    """
+    Undo a body's compression: all of it or nothing. Raises InvalidBody.
+    """
+    if encoding in ("", "identity"):
+        return sent
+    if encoding not in ("gzip", "zstd"):
+        raise InvalidBody("Content-Encoding must be gzip, zstd or none", 415)
+    try:
+        return _gunzip(sent, limit) if encoding == "gzip" else _unzstd(sent, limit)
+    except (zlib.error, zstandard.ZstdError, EOFError) as error:
+        raise InvalidBody(f"the body is not whole {encoding}: nothing of it was accepted; send it again") from error
+
+
+def _gunzip(sent: bytes, limit: int) -> bytes:
+    body = bytearray()
+    rest = sent
+    while rest:
+        member = zlib.decompressobj(wbits=31)
+        body += member.decompress(rest, limit + 1 - len(body))
+        if len(body) > limit:
+            raise too_large(limit)
+        if not member.eof:
+            raise EOFError
+        rest = member.unused_data
+    return bytes(body)
+
+
+def _unzstd(sent: bytes, limit: int) -> bytes:
+    size = zstandard.frame_content_size(sent)
+    if size > limit:
+        raise too_large(limit)
+    inflater = zstandard.ZstdDecompressor(max_window_size=2**27)
+    if size >= 0:
+        return inflater.decompress(sent, allow_extra_data=False)
+    with inflater.stream_reader(sent) as reader:
+        if len(reader.read(limit + 1)) > limit:
+            raise too_large(limit)
+    return inflater.decompress(sent, max_output_size=limit, allow_extra_data=False)
+
+
+def too_large(limit: int) -> InvalidBody:
+    """
+    Return the error for a body above the limit.
+    """
+    return InvalidBody(f"the body is larger than {limit} bytes: split it into several requests", 413)
+
+
+def split(body: bytes, content_type: str) -> list[bytes]:
+    """
+    Return the JSON texts of a body, one line each: of an array, of NDJSON, or of a single object.
+
+    A line of NDJSON may turn out not to be JSON; an array or a single object as a whole may not. Raises InvalidBody.
+    """
+    text = body.strip(b" \t\r\n")
+    if not text:
+        raise InvalidBody("the body is empty: send one object, an array, or one object a line")
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidBody(f"the body is not UTF-8 at byte {error.start}: nothing of it was accepted") from error
+    if text.startswith(b"["):
+        return _array(text)
+    if b"\n" not in text or "ndjson" in content_type or "jsonl" in content_type:
+        return _lines(text)
+    try:
+        return [_one_line(memoryview(_RAW.decode(text)))]
+    except msgspec.DecodeError:
+        return _lines(text)
+
+
+def _array(text: bytes) -> list[bytes]:
+    try:
+        return [_one_line(memoryview(item)) for item in _RAWS.decode(text)]
+    except msgspec.DecodeError as error:
+        raise InvalidBody(f"the body is not a JSON array: {error}; nothing of it was accepted") from error
+
+
+def _lines(text: bytes) -> list[bytes]:
+    return [line for line in (line.strip() for line in text.splitlines()) if line]
+
+
+def _one_line(text: memoryview) -> bytes:
+    """
+    Put a JSON text on one line: a line break in it can stand only between tokens.
+    """
+    return bytes(text).replace(b"\n", b" ").replace(b"\r", b" ").strip()

@@ -1,0 +1,114 @@
+"""
+What a journal is: the protocol that every implementation keeps.
+
+A position is (partition, offset). Order is promised within a partition, not across.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Protocol
+
+from metriclake.books import Books, Delta
+from metriclake.entry import Announcement, Checkpointed, Entry, EntryInfo, Position, Seal, StoredEntry
+
+
+class Journal(Protocol):
+    """
+    The seam. Every method but `append` waits until what it did is durable; all are safe from any thread.
+    """
+
+    @property
+    def identity(self) -> str:
+        """
+        Return the journal's own name, made when it was created: 8 hexadecimal digits.
+        """
+
+    @property
+    def partitions(self) -> Sequence[int]:
+        """
+        Return the partitions.
+        """
+
+    def append(self, entry: Entry) -> Future[Position]:
+        """
+        Take an entry; the future is done when it is durable. Raises JournalFull at once when above the quota.
+        """
+
+    def wait(self, timeout: float) -> bool:
+        """
+        Wait until something was appended since the last call; False after `timeout` seconds.
+        """
+
+    def pending(self, partition: int, after: int) -> list[EntryInfo]:
+        """
+        Return what stands after offset `after`, in order, without bodies.
+        """
+
+    def read(self, partition: int, first: int, last: int) -> list[StoredEntry]:
+        """
+        Return the entries of a range, in order.
+        """
+
+    def last_sealed(self, partition: int) -> Seal | None:
+        """
+        Return the newest seal.
+        """
+
+    def unannounced(self, partition: int) -> list[Seal]:
+        """
+        Return the seals whose objects are not announced, in order.
+        """
+
+    def seal(self, seal: Seal) -> None:
+        """
+        Close a batch. Raises StaleSeal unless `seal.number` and `seal.first` follow the last one.
+        """
+
+    def pin(self, seal: Seal, answers: bytes) -> bytes:
+        """
+        Keep what the outside world answered for a seal; returns what was kept first, this or an earlier try's.
+        """
+
+    def announce(self, seal: Seal, announcement: Announcement | None, deltas: Sequence[Delta]) -> int | None:
+        """
+        In one transaction: announce, move the stream's checkpoint past the seal, count, and trim the entries.
+
+        The objects must be durable. Returns the announcement's number. Raises StaleSeal if it is announced already.
+        """
+
+    def announcements(self, after: int, limit: int) -> list[Announcement]:
+        """
+        Return the announcements after number `after`, in order.
+        """
+
+    def checkpoint(self, reader: str) -> Checkpointed:
+        """
+        Return how far a reader of the announcements has come.
+        """
+
+    def advance(self, reader: str, announcement: Announcement, deltas: Sequence[Delta]) -> None:
+        """
+        In one transaction: move a reader's checkpoint to `announcement` and count. Raises StaleSeal unless it is next.
+        """
+
+    def keep_pipeline(self, version: int, text: str) -> None:
+        """
+        Keep a pipeline file's text, for the seals that are made with it.
+        """
+
+    def pipeline(self, version: int) -> str | None:
+        """
+        Return the text of a kept pipeline file.
+        """
+
+    def books(self, reader: str) -> Books:
+        """
+        Return the books of one moment, with `reader` as the store.
+        """
+
+    def close(self) -> None:
+        """
+        Make durable what was appended, and close.
+        """

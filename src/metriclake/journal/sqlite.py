@@ -1,0 +1,504 @@
+"""
+The embedded journal: SQLite in WAL mode with `synchronous=FULL`, one writer thread, group commit.
+
+Every write is a small function that the writer thread runs; all that wait together share one transaction and one
+fsync. A function that fails is rolled back alone. Readers use connections of their own and are never blocked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import secrets
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from metriclake._errors import JournalFull, JournalUnavailable, NewerFormat, StaleSeal
+from metriclake.books import DOMAIN_EVENTS, STREAM, Books, Counts, Delta, Key, build
+from metriclake.crashpoints import CrashPoint, reach
+from metriclake.entry import Announcement, Checkpointed, Entry, EntryInfo, EntryKind, Position, Seal, StoredEntry
+from metriclake.event import NO_TENANT
+
+FORMAT = 1
+PARTITION = 0
+"""The embedded journal has one partition."""
+
+_GROUP_LIMIT = 256
+_Result = TypeVar("_Result")
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE entries (
+  partition INTEGER NOT NULL, offset INTEGER NOT NULL, kind TEXT NOT NULL, arrived_at INTEGER NOT NULL,
+  count INTEGER NOT NULL, counts BLOB NOT NULL, size INTEGER NOT NULL, body BLOB NOT NULL,
+  PRIMARY KEY (partition, offset));
+CREATE TABLE seals (
+  partition INTEGER NOT NULL, number INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+  oldest_at INTEGER NOT NULL, sealed_at INTEGER NOT NULL, version INTEGER NOT NULL, answers BLOB,
+  announced INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (partition, number)) WITHOUT ROWID;
+CREATE TABLE announcements (
+  number INTEGER PRIMARY KEY, object TEXT NOT NULL UNIQUE, manifest TEXT NOT NULL, rows INTEGER NOT NULL,
+  oldest_at INTEGER NOT NULL, sealed_at INTEGER NOT NULL, version INTEGER NOT NULL, counts BLOB NOT NULL);
+CREATE TABLE checkpoints (
+  reader TEXT PRIMARY KEY, number INTEGER NOT NULL, sealed_at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE counters (
+  scope TEXT NOT NULL, tenant TEXT NOT NULL, metric TEXT NOT NULL, counter TEXT NOT NULL, amount INTEGER NOT NULL,
+  PRIMARY KEY (scope, tenant, metric, counter)) WITHOUT ROWID;
+CREATE TABLE pipelines (version INTEGER PRIMARY KEY, text TEXT NOT NULL);
+"""
+
+
+@dataclass(slots=True)
+class _Write(Generic[_Result]):
+    """
+    One waiting write: what to run in the transaction, and who waits for it.
+    """
+
+    run: Callable[[sqlite3.Connection], _Result]
+    done: Future[_Result]
+    append: bool = False
+
+
+class SqliteJournal:
+    """
+    The journal of one machine; see `Journal` for the contract.
+    """
+
+    def __init__(self, path: Path, quota: int) -> None:
+        """
+        Open or create the journal at `path`; `quota` bounds the bytes of entries that wait.
+        """
+        self._path = path
+        self._quota = quota
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._connections_lock = threading.Lock()
+        self._queue: queue.SimpleQueue[_Write[Any] | None] = queue.SimpleQueue()
+        self._appended = threading.Event()
+        self._closed = False
+        with _mapped(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._prepare()
+        self._writer = threading.Thread(target=self._write_forever, name="journal-writer", daemon=True)
+        self._writer.start()
+
+    def _prepare(self) -> None:
+        connection = self._connection()
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+            connection.execute("PRAGMA page_size=16384")
+            connection.execute("PRAGMA journal_mode=WAL")
+            meta = (("format", str(FORMAT)), ("identity", secrets.token_hex(4)))
+            connection.executescript(f"BEGIN;{_TABLES}")
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta)
+            connection.execute("COMMIT")
+        found = int(self._meta(connection, "format"))
+        if found > FORMAT:
+            raise NewerFormat(
+                f"the journal {self._path} has format {found}, this version of metriclake reads {FORMAT}: upgrade"
+            )
+        self._identity = self._meta(connection, "identity")
+        waiting = connection.execute("SELECT coalesce(sum(size), 0), max(offset) FROM entries").fetchone()
+        sealed = connection.execute("SELECT coalesce(max(last), 0) FROM seals").fetchone()[0]
+        self._backlog = int(waiting[0])
+        self._next = max(int(waiting[1] or 0), int(sealed)) + 1
+
+    @staticmethod
+    def _meta(connection: sqlite3.Connection, key: str) -> str:
+        return str(connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0])
+
+    @property
+    def identity(self) -> str:
+        """
+        Return the journal's own name.
+        """
+        return self._identity
+
+    @property
+    def partitions(self) -> Sequence[int]:
+        """
+        Return the one partition.
+        """
+        return (PARTITION,)
+
+    @property
+    def backlog(self) -> int:
+        """
+        Return the bytes of entries that are not in the lake yet.
+        """
+        return self._backlog
+
+    def append(self, entry: Entry) -> Future[Position]:
+        """
+        Take an entry; the future is done when it is fsynced.
+        """
+        if self._backlog + len(entry.body) > self._quota:
+            raise JournalFull(f"the journal holds {self._backlog} bytes that are not in the lake yet: try again later")
+        return self._submit(lambda connection: self._insert(connection, entry), append=True)
+
+    def _insert(self, connection: sqlite3.Connection, entry: Entry) -> Position:
+        offset = self._next
+        values = (PARTITION, offset, entry.kind, entry.arrived_at, entry.count, _packed(entry.counts))
+        connection.execute(
+            "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*values, len(entry.body), entry.body)
+        )
+        self._next += 1
+        self._backlog += len(entry.body)
+        if entry.kind is EntryKind.EVENTS:
+            deltas = [Delta(STREAM, NO_TENANT, DOMAIN_EVENTS, "accepted", entry.count)]
+        else:
+            deltas = [Delta(STREAM, *key, "received", amount) for key, amount in entry.counts.items()]
+        _count(connection, deltas)
+        return Position(PARTITION, offset)
+
+    def wait(self, timeout: float) -> bool:
+        """
+        Wait until something was appended.
+        """
+        appended = self._appended.wait(timeout)
+        self._appended.clear()
+        return appended
+
+    def wake(self) -> None:
+        """
+        End the present `wait`, as an append would.
+        """
+        self._appended.set()
+
+    def pending(self, partition: int, after: int) -> list[EntryInfo]:
+        """
+        Return what stands after an offset.
+        """
+        rows = self._query(
+            "SELECT offset, arrived_at, size FROM entries WHERE partition = ? AND offset > ? ORDER BY offset",
+            (partition, after),
+        )
+        return [EntryInfo(*row) for row in rows]
+
+    def read(self, partition: int, first: int, last: int) -> list[StoredEntry]:
+        """
+        Return the entries of a range.
+        """
+        rows = self._query(
+            "SELECT offset, kind, arrived_at, count, body FROM entries"
+            " WHERE partition = ? AND offset BETWEEN ? AND ? ORDER BY offset",
+            (partition, first, last),
+        )
+        return [StoredEntry(row[0], EntryKind(row[1]), *row[2:]) for row in rows]
+
+    def last_sealed(self, partition: int) -> Seal | None:
+        """
+        Return the newest seal.
+        """
+        rows = self._query(f"{_SELECT_SEALS} WHERE partition = ? ORDER BY number DESC LIMIT 1", (partition,))
+        return Seal(self._identity, *rows[0]) if rows else None
+
+    def unannounced(self, partition: int) -> list[Seal]:
+        """
+        Return the seals whose objects are not announced.
+        """
+        rows = self._query(f"{_SELECT_SEALS} WHERE partition = ? AND announced = 0 ORDER BY number", (partition,))
+        return [Seal(self._identity, *row) for row in rows]
+
+    def seal(self, seal: Seal) -> None:
+        """
+        Close a batch, by compare-and-set on the last sealed position.
+        """
+        self._submit(lambda connection: _insert_seal(connection, seal)).result()
+        reach(CrashPoint.SEAL)
+
+    def pin(self, seal: Seal, answers: bytes) -> bytes:
+        """
+        Keep what the outside world answered for a seal; the first wins.
+        """
+        return self._submit(lambda connection: _pin(connection, seal, answers)).result()
+
+    def announce(self, seal: Seal, announcement: Announcement | None, deltas: Sequence[Delta]) -> int | None:
+        """
+        Announce, checkpoint, count and trim in one transaction.
+        """
+        number = self._submit(lambda connection: self._announce(connection, seal, announcement, deltas)).result()
+        reach(CrashPoint.ANNOUNCE)
+        return number
+
+    def _announce(
+        self, connection: sqlite3.Connection, seal: Seal, announcement: Announcement | None, deltas: Sequence[Delta]
+    ) -> int | None:
+        key = (seal.partition, seal.number)
+        done = connection.execute(
+            "UPDATE seals SET announced = 1, answers = NULL WHERE partition = ? AND number = ? AND announced = 0", key
+        )
+        if done.rowcount != 1:
+            raise StaleSeal(f"seal {seal.number} of partition {seal.partition} is announced already")
+        number = _insert_announcement(connection, announcement) if announcement is not None else None
+        _count(connection, deltas)
+        span = (seal.partition, seal.first, seal.last)
+        size = connection.execute(
+            "SELECT coalesce(sum(size), 0) FROM entries WHERE partition = ? AND offset BETWEEN ? AND ?", span
+        ).fetchone()[0]
+        connection.execute("DELETE FROM entries WHERE partition = ? AND offset BETWEEN ? AND ?", span)
+        connection.execute("DELETE FROM seals WHERE partition = ? AND number < ? AND announced = 1", key)
+        self._backlog -= int(size)
+        return number
+
+    def announcements(self, after: int, limit: int) -> list[Announcement]:
+        """
+        Return the announcements after a number.
+        """
+        rows = self._query(
+            "SELECT number, object, manifest, rows, oldest_at, sealed_at, version, counts FROM announcements"
+            " WHERE number > ? ORDER BY number LIMIT ?",
+            (after, limit),
+        )
+        return [Announcement(*row) for row in ([*values, _unpacked(counts)] for *values, counts in rows)]
+
+    def checkpoint(self, reader: str) -> Checkpointed:
+        """
+        Return how far a reader has come.
+        """
+        rows = self._query("SELECT number, sealed_at FROM checkpoints WHERE reader = ?", (reader,))
+        return Checkpointed(*rows[0]) if rows else Checkpointed(0, 0)
+
+    def advance(self, reader: str, announcement: Announcement, deltas: Sequence[Delta]) -> None:
+        """
+        Move a reader's checkpoint and count, in one transaction.
+        """
+        self._submit(lambda connection: _advance(connection, reader, announcement, deltas)).result()
+        reach(CrashPoint.CHECKPOINT)
+
+    def keep_pipeline(self, version: int, text: str) -> None:
+        """
+        Keep a pipeline file's text, and forget those that no seal needs.
+        """
+
+        def keep(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR IGNORE INTO pipelines VALUES (?, ?)", (version, text))
+            connection.execute(
+                "DELETE FROM pipelines WHERE version <> ?"
+                " AND version NOT IN (SELECT version FROM seals WHERE announced = 0)",
+                (version,),
+            )
+
+        self._submit(keep).result()
+
+    def pipeline(self, version: int) -> str | None:
+        """
+        Return the text of a kept pipeline file.
+        """
+        rows = self._query("SELECT text FROM pipelines WHERE version = ?", (version,))
+        return str(rows[0][0]) if rows else None
+
+    def books(self, reader: str) -> Books:
+        """
+        Return the books of one moment: everything is read in one transaction.
+        """
+        connection = self._connection()
+        with _mapped(self._path), _snapshot(connection):
+            counters = [
+                Delta(*row) for row in connection.execute("SELECT scope, tenant, metric, counter, amount FROM counters")
+            ]
+            in_flight = _sum(connection.execute("SELECT counts FROM entries WHERE kind = ?", (EntryKind.METRICS,)))
+            events = connection.execute(
+                "SELECT coalesce(sum(count), 0) FROM entries WHERE kind = ?", (EntryKind.EVENTS,)
+            ).fetchone()[0]
+            waiting = _sum(
+                connection.execute(
+                    "SELECT counts FROM announcements WHERE number >"
+                    " coalesce((SELECT number FROM checkpoints WHERE reader = ?), 0)",
+                    (reader,),
+                )
+            )
+        return build(counters, in_flight, int(events), waiting)
+
+    def close(self) -> None:
+        """
+        Make durable what was appended, and close.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._queue.put(None)
+        self._writer.join()
+        with self._connections_lock:
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()
+
+    def _submit(self, run: Callable[[sqlite3.Connection], _Result], *, append: bool = False) -> Future[_Result]:
+        if self._closed:
+            raise JournalUnavailable("the journal is closed: the server is stopping")
+        write = _Write(run, Future(), append)
+        self._queue.put(write)
+        return write.done
+
+    def _write_forever(self) -> None:
+        connection = self._connection()
+        ended = False
+        while not ended:
+            group = [self._queue.get()]
+            with contextlib.suppress(queue.Empty):
+                while len(group) < _GROUP_LIMIT:
+                    group.append(self._queue.get_nowait())
+            ended = None in group
+            self._commit(connection, [write for write in group if write is not None])
+
+    def _commit(self, connection: sqlite3.Connection, group: list[_Write[Any]]) -> None:
+        outcomes: list[tuple[_Write[Any], Any, Exception | None]] = []
+        before = (self._next, self._backlog)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            outcomes.extend(self._run(connection, write) for write in group)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._next, self._backlog = before
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            failure = JournalUnavailable(f"the journal {self._path} cannot write ({error}): nothing was accepted")
+            outcomes = [(write, None, failure) for write in group]
+        if any(write.append and error is None for write, _, error in outcomes):
+            reach(CrashPoint.APPEND)
+            self._appended.set()
+        for write, result, failed in outcomes:
+            if failed is None:
+                write.done.set_result(result)
+            else:
+                write.done.set_exception(failed)
+
+    @staticmethod
+    def _run(connection: sqlite3.Connection, write: _Write[Any]) -> tuple[_Write[Any], Any, Exception | None]:
+        connection.execute("SAVEPOINT one")
+        try:
+            result = write.run(connection)
+        except sqlite3.Error:
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to the caller that waits for this write
+            connection.execute("ROLLBACK TO one")
+            connection.execute("RELEASE one")
+            return (write, None, error)
+        connection.execute("RELEASE one")
+        return (write, result, None)
+
+    def _query(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
+        with _mapped(self._path):
+            return self._connection().execute(sql, values).fetchall()
+
+    def _connection(self) -> sqlite3.Connection:
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is not None:
+            return found
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA wal_autocheckpoint=2000")
+        with self._connections_lock:
+            self._connections.append(connection)
+        self._local.connection = connection
+        return connection
+
+
+_SELECT_SEALS = "SELECT partition, number, first, last, oldest_at, sealed_at, version FROM seals"
+
+
+def _insert_seal(connection: sqlite3.Connection, seal: Seal) -> None:
+    last = connection.execute(
+        "SELECT coalesce(max(number), 0), coalesce(max(last), 0) FROM seals WHERE partition = ?", (seal.partition,)
+    ).fetchone()
+    if seal.number != last[0] + 1 or seal.first <= last[1] or seal.last < seal.first:
+        raise StaleSeal(f"seal {seal.number} of partition {seal.partition} does not follow seal {last[0]}")
+    connection.execute(
+        "INSERT INTO seals (partition, number, first, last, oldest_at, sealed_at, version)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (seal.partition, seal.number, seal.first, seal.last, seal.oldest_at, seal.sealed_at, seal.version),
+    )
+
+
+def _pin(connection: sqlite3.Connection, seal: Seal, answers: bytes) -> bytes:
+    key = (seal.partition, seal.number)
+    connection.execute(
+        "UPDATE seals SET answers = ? WHERE partition = ? AND number = ? AND answers IS NULL", (answers, *key)
+    )
+    row = connection.execute("SELECT answers FROM seals WHERE partition = ? AND number = ?", key).fetchone()
+    if row is None or row[0] is None:
+        raise StaleSeal(f"seal {seal.number} of partition {seal.partition} is not there")
+    return bytes(row[0])
+
+
+def _insert_announcement(connection: sqlite3.Connection, announcement: Announcement) -> int:
+    number = int(connection.execute("SELECT coalesce(max(number), 0) + 1 FROM announcements").fetchone()[0])
+    connection.execute(
+        "INSERT INTO announcements VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            number,
+            announcement.object,
+            announcement.manifest,
+            announcement.rows,
+            announcement.oldest_at,
+            announcement.sealed_at,
+            announcement.version,
+            _packed(announcement.counts),
+        ),
+    )
+    return number
+
+
+def _advance(connection: sqlite3.Connection, reader: str, announcement: Announcement, deltas: Sequence[Delta]) -> None:
+    row = connection.execute("SELECT number FROM checkpoints WHERE reader = ?", (reader,)).fetchone()
+    if announcement.number != (row[0] if row else 0) + 1:
+        raise StaleSeal(f"{reader}: announcement {announcement.number} is not the next")
+    connection.execute(
+        "INSERT INTO checkpoints VALUES (?, ?, ?) ON CONFLICT (reader) DO UPDATE"
+        " SET number = excluded.number, sealed_at = excluded.sealed_at",
+        (reader, announcement.number, announcement.sealed_at),
+    )
+    _count(connection, deltas)
+
+
+def _count(connection: sqlite3.Connection, deltas: Sequence[Delta]) -> None:
+    connection.executemany(
+        "INSERT INTO counters VALUES (?, ?, ?, ?, ?) ON CONFLICT (scope, tenant, metric, counter)"
+        " DO UPDATE SET amount = amount + excluded.amount",
+        [(delta.scope, delta.tenant, delta.metric, delta.counter, delta.amount) for delta in deltas if delta.amount],
+    )
+
+
+def _packed(counts: Counts) -> bytes:
+    return msgspec.json.encode([(*key, amount) for key, amount in counts.items()])
+
+
+def _unpacked(packed: bytes) -> dict[Key, int]:
+    return {(tenant, metric): amount for tenant, metric, amount in msgspec.json.decode(packed)}
+
+
+def _sum(rows: sqlite3.Cursor) -> dict[Key, int]:
+    total: dict[Key, int] = {}
+    for (packed,) in rows:
+        for key, amount in _unpacked(packed).items():
+            total[key] = total.get(key, 0) + amount
+    return total
+
+
+@contextlib.contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def _mapped(path: Path) -> Iterator[None]:
+    """
+    Turn SQLite's errors into the journal's own.
+    """
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise JournalUnavailable(
+            f"the journal {path} cannot be used ({error}): see to the disk and its rights"
+        ) from error

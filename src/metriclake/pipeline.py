@@ -1,0 +1,452 @@
+"""
+The pipeline file's model, and its reading: typed, with every fault at once and its place in the file.
+
+The model is a tree of frozen structs; its defaults are the documented ones. What this version does not do yet is
+refused here and not ignored. Event patterns and paths are compiled by the `rules` stage, which reports its own faults
+with the places that `LoadedPipeline.place` knows.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, cast
+
+import msgspec
+import yaml
+
+from metriclake._errors import Fault, InvalidPipeline
+from metriclake.event import is_field_name, is_metric_name
+
+Place = tuple[str | int, ...]
+"""Where a value stands in the file, as the keys that lead to it."""
+
+_DURATION = re.compile(r"(\d{1,6})(ms|s|m|h|d|w|y)")
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_MAX_DEPTH = 64
+_RESERVED_PREFIX = "tenant_"
+
+Duration = Annotated[str, msgspec.Meta(pattern=f"^{_DURATION.pattern}$")]
+"""A whole number and a unit: ms, s, m, h, d, w (7 d) or y (365 d)."""
+
+
+class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    A part of the pipeline file.
+
+    `shorthand` names the key that a bare string stands for; `later` names keys, or values of keys, that belong to the
+    format but not to this version.
+    """
+
+    shorthand: ClassVar[str] = ""
+    later: ClassVar[dict[str, tuple[Any, ...] | None]] = {}
+
+
+class TenantsSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    The external system that the enrich step asks for a tenant's attributes.
+
+    `unknown` decides on tenants that it does not know; `unavailable` on records that come while it cannot answer.
+    """
+
+    later: ClassVar[dict[str, tuple[Any, ...] | None]] = {
+        "http": None,
+        "sql": None,
+        "python": None,
+        "unavailable": ("wait",),
+    }
+
+    file: str | None = None
+    unknown: Literal["accept", "refuse"] = "accept"
+    unavailable: Literal["pass", "wait"] = "pass"
+
+
+class BufferSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    When a batch closes: at `seconds` after its first entry or at `megabytes` (of 1,048,576 bytes), the earlier.
+    """
+
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=900)] = 60.0
+    megabytes: Annotated[float, msgspec.Meta(gt=0, le=128)] = 5.0
+
+
+class StreamSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    The delivery stream: its buffer, its objects' compression, and how far in the future an event's time may lie.
+    """
+
+    later: ClassVar[dict[str, tuple[Any, ...] | None]] = {"compression": ("none", "snappy", "zip")}
+
+    buffer: BufferSpec = BufferSpec()
+    compression: Literal["none", "gzip", "zstd", "snappy", "zip"] = "zstd"
+    future: Duration = "15m"
+
+
+class StoreSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    The time-series store: its engine, how long rows stay on the hot volume, and when they leave.
+    """
+
+    url: str | None = None
+    hot: Duration = "14d"
+    retention: Duration = "365d"
+
+
+class FieldSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    Where a dimension or a measure comes from: a JSON path into the domain event, or a constant value.
+
+    `type` is enforced at validate: a measure that does not fit goes to `Error/type-mismatch`.
+    """
+
+    shorthand: ClassVar[str] = "path"
+
+    path: str | None = None
+    value: str | int | float | bool | None = None
+    type: Literal["double", "integer", "string", "boolean"] | None = None
+    unit: Annotated[str, msgspec.Meta(max_length=32)] | None = None
+
+
+class MetricSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    One metric: the rule (bus, pattern, mapping) that makes its metric events of domain events.
+    """
+
+    later: ClassVar[dict[str, tuple[Any, ...] | None]] = {"input_paths": None, "input_template": None}
+
+    bus: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] = "default"
+    pattern: dict[str, Any]
+    metadata: dict[str, FieldSpec]
+    data: dict[str, FieldSpec]
+    description: str | None = None
+
+
+class Pipeline(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    The whole pipeline file. `lake`, `journal` and `store.url` lie under the data directory where they are left out.
+    """
+
+    tenants: TenantsSpec = TenantsSpec()
+    stream: StreamSpec = StreamSpec()
+    lake: str | None = None
+    journal: str | None = None
+    store: StoreSpec = StoreSpec()
+    metrics: dict[str, MetricSpec] = {}
+    destinations: dict[str, Any] = {}
+    dashboards: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPipeline:
+    """
+    A pipeline without faults in its shape, with its version and the place of each of its values.
+
+    `version` is a fingerprint of what the file says, the same on every machine: 52 bits of its SHA-256.
+    """
+
+    pipeline: Pipeline
+    version: int
+    path: Path
+    marks: Mapping[Place, str] = field(repr=False, default_factory=dict)
+
+    def place(self, *keys: str | int) -> str:
+        """
+        Return `file:line:column` of the value at `keys`, or of the nearest part of it that the file has.
+        """
+        while keys and keys not in self.marks:
+            keys = keys[:-1]
+        return self.marks.get(keys, str(self.path))
+
+    def resolve(self, path: str) -> Path:
+        """
+        Return `path` as it was meant: relative to the pipeline file.
+        """
+        return (self.path.parent / path).resolve()
+
+
+def duration(text: str) -> timedelta:
+    """
+    Return the length of a duration such as `14d`; `text` has passed the model's pattern.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        msg = f"not a duration: {text!r}"
+        raise ValueError(msg)
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def load(path: Path, environ: Mapping[str, str]) -> LoadedPipeline:
+    """
+    Read the pipeline file at `path`; `environ` fills `${NAME}`.
+
+    Raises InvalidPipeline with every fault of its text and its model.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        what = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise InvalidPipeline(
+            (Fault(str(path), f"cannot be read: {what}", "`metriclake init` writes a first one"),)
+        ) from error
+    return parse(text, path, environ)
+
+
+def parse(text: str, path: Path, environ: Mapping[str, str]) -> LoadedPipeline:
+    """
+    Read a pipeline file's text; `path` is where it stands, for messages and relative paths.
+    """
+    document = _Document(path, environ)
+    value = document.read(text)
+    checked: Pipeline | None = _Checker(document).check(value, Pipeline, ()) if not document.faults else None
+    if checked is not None and not document.faults:
+        _check_meaning(checked, document)
+    if document.faults or checked is None:
+        raise InvalidPipeline(tuple(document.faults))
+    fingerprint = hashlib.sha256(msgspec.json.encode(value, order="sorted")).digest()
+    return LoadedPipeline(checked, int.from_bytes(fingerprint[:8], "big") >> 12, path, document.marks)
+
+
+class _Document:
+    """
+    A YAML text as plain values, with the place of each and the faults found on the way.
+    """
+
+    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
+        self.path = path
+        self.environ = environ
+        self.marks: dict[Place, str] = {}
+        self.faults: list[Fault] = []
+
+    def read(self, text: str) -> Any:
+        try:
+            node = yaml.compose(text, Loader=_Loader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            self.faults.append(Fault(self._mark(mark), f"not YAML: {error.problem or error.context}"))
+            return None
+        except yaml.YAMLError:
+            self.faults.append(Fault(str(self.path), "not YAML: it holds a character that YAML does not allow"))
+            return None
+        except RecursionError:
+            self.faults.append(Fault(str(self.path), f"nested deeper than {_MAX_DEPTH} levels"))
+            return None
+        return {} if node is None else self._value(node, ())
+
+    def fault(self, place: Place, what: str, hint: str = "") -> None:
+        keys = place
+        while keys and keys not in self.marks:
+            keys = keys[:-1]
+        self.faults.append(Fault(self.marks.get(keys, str(self.path)), what, hint))
+
+    def _mark(self, mark: yaml.Mark | None) -> str:
+        return str(self.path) if mark is None else f"{self.path}:{mark.line + 1}:{mark.column + 1}"
+
+    def _value(self, node: yaml.Node, place: Place) -> Any:
+        self.marks[place] = self._mark(node.start_mark)
+        if len(place) > _MAX_DEPTH:
+            self.faults.append(Fault(self.marks[place], f"nested deeper than {_MAX_DEPTH} levels"))
+            return None
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, place)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._value(item, (*place, index)) for index, item in enumerate(node.value)]
+        return self._scalar(node, place)
+
+    def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            mark = self._mark(key_node.start_mark)
+            if key is None:
+                self.faults.append(Fault(mark, "a key must be plain text"))
+                continue
+            if key in values:
+                self.faults.append(Fault(mark, f"the key `{key}` stands here a second time", "keep one of the two"))
+            values[key] = self._value(value_node, (*place, key))
+            self.marks[(*place, key)] = mark
+        return values
+
+    def _scalar(self, node: yaml.Node, place: Place) -> Any:
+        try:
+            value = _Loader("").construct_object(node)
+        except (yaml.YAMLError, ValueError):
+            self.faults.append(Fault(self._mark(node.start_mark), f"not a value of its tag {node.tag}"))
+            return None
+        return _VARIABLE.sub(lambda match: self._variable(match[1], place), value) if isinstance(value, str) else value
+
+    def _variable(self, name: str, place: Place) -> str:
+        if name not in self.environ:
+            self.faults.append(
+                Fault(self.marks[place], f"the environment variable `{name}` is not set", f"set {name} and try again")
+            )
+        return self.environ.get(name, "")
+
+
+class _Loader(yaml.SafeLoader):
+    """
+    YAML's safe types without dates: `2026-01-01` is text here, as it is in an event.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - typed so by the library
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+class _Checker:
+    """
+    Check plain values against the model, collecting every fault instead of stopping at the first.
+    """
+
+    def __init__(self, document: _Document) -> None:
+        self.document = document
+
+    def check(self, value: Any, kind: Any, place: Place) -> Any:
+        if isinstance(kind, type) and issubclass(kind, _Spec):
+            return self._struct(value, kind, place)
+        origin = typing.get_origin(kind)
+        if origin in (Union, UnionType) and NoneType in typing.get_args(kind):
+            rest = tuple(option for option in typing.get_args(kind) if option is not NoneType)
+            return None if value is None else self.check(value, Union[rest], place)  # noqa: UP007 - of a tuple
+        if origin is dict and typing.get_args(kind)[1] is not Any:
+            return self._dict(value, typing.get_args(kind)[1], place)
+        return self._leaf(value, kind, place)
+
+    def _struct(self, value: Any, kind: type[_Spec], place: Place) -> Any:
+        if kind.shorthand and isinstance(value, str):
+            value = {kind.shorthand: value}
+        if value is None and place:
+            value = {}
+        if not isinstance(value, dict):
+            self.document.fault(place, f"must be a mapping, not {_kind(value)}")
+            return None
+        hints = typing.get_type_hints(kind, include_extras=True)
+        names = {entry.name: hints[entry.name] for entry in msgspec.structs.fields(kind)}
+        self._unknown_keys(value, kind, list(names), place)
+        self._missing_keys(value, kind, place)
+        given = {key: self.check(item, names[key], (*place, key)) for key, item in value.items() if key in names}
+        self._later_values(given, kind, place)
+        return kind(**given) if not self.document.faults else None
+
+    def _unknown_keys(self, value: dict[str, Any], kind: type[_Spec], names: list[str], place: Place) -> None:
+        for key in value:
+            if key in names:
+                continue
+            if key in kind.later:
+                self.document.fault((*place, key), f"`{key}` is not in this version of metriclake yet")
+                continue
+            near = difflib.get_close_matches(key, names, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(names)}"
+            self.document.fault((*place, key), f"unknown key `{key}`", hint)
+
+    def _missing_keys(self, value: dict[str, Any], kind: type[_Spec], place: Place) -> None:
+        for entry in msgspec.structs.fields(kind):
+            if entry.required and entry.name not in value:
+                self.document.fault(place, f"the key `{entry.name}` is missing", f"add `{entry.name}:` here")
+
+    def _later_values(self, given: dict[str, Any], kind: type[_Spec], place: Place) -> None:
+        for key, values in kind.later.items():
+            if values is not None and given.get(key) in values:
+                self.document.fault((*place, key), f"`{key}: {given[key]}` is not in this version of metriclake yet")
+
+    def _dict(self, value: Any, kind: Any, place: Place) -> Any:
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self.document.fault(place, f"must be a mapping, not {_kind(value)}")
+            return None
+        return {key: self.check(item, kind, (*place, key)) for key, item in value.items()}
+
+    def _leaf(self, value: Any, kind: Any, place: Place) -> Any:
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            self.document.fault(place, _plain(str(error), kind))
+            return None
+
+
+def _plain(message: str, kind: Any) -> str:
+    """
+    Put a validation message into the file's words: no value of the file is repeated.
+    """
+    options = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
+    if options:
+        return f"must be one of: {', '.join(str(option) for option in options)}"
+    if kind is Duration:
+        return "must be a duration: a whole number and one of ms, s, m, h, d, w, y, such as `14d`"
+    return message.replace("Expected `", "must be `").split(" - at")[0]
+
+
+def _kind(value: Any) -> str:
+    names = {str: "text", bool: "true or false", int: "a number", float: "a number", list: "a list"}
+    return "empty" if value is None else names.get(type(value), "a mapping")
+
+
+def _check_meaning(pipeline: Pipeline, document: _Document) -> None:
+    """
+    Report what has the right types and still cannot be: names, ranges, and engines of later versions.
+    """
+    for name, metric in pipeline.metrics.items():
+        _check_metric(name, metric, document)
+    for part in ("destinations", "dashboards"):
+        if getattr(pipeline, part):
+            document.fault((part,), f"`{part}` is not in this version of metriclake yet", "leave it empty")
+    hot, retention = duration(pipeline.store.hot), duration(pipeline.store.retention)
+    if not timedelta(hours=1) <= hot <= retention:
+        document.fault(("store", "hot"), "must be at least 1h and at most `retention`")
+    if retention > timedelta(days=73_000):
+        document.fault(("store", "retention"), "must be at most 73000d")
+    if duration(pipeline.stream.future) > timedelta(days=1):
+        document.fault(("stream", "future"), "must be at most 1d")
+    _check_urls(pipeline, document)
+
+
+def _check_urls(pipeline: Pipeline, document: _Document) -> None:
+    places: tuple[tuple[Place, str | None, str], ...] = (
+        (("lake",), pipeline.lake, "file://"),
+        (("journal",), pipeline.journal, "sqlite://"),
+        (("store", "url"), pipeline.store.url, "chdb://"),
+    )
+    for place, url, scheme in places:
+        if url is None or (url.startswith(scheme) and len(url) > len(scheme)):
+            continue
+        if "://" in url and not url.startswith(scheme):
+            document.fault(place, f"this version of metriclake reads only {scheme} here", f"such as {scheme}/path")
+        else:
+            document.fault(place, "must be a URL", f"such as {scheme}/path or {scheme}relative/path")
+
+
+def _check_metric(name: str, metric: MetricSpec, document: _Document) -> None:
+    place: Place = ("metrics", name)
+    if not is_metric_name(name):
+        document.fault(place, f"`{name}` cannot name a metric", "1 to 128 of letters, digits and _ . : -")
+    for part, required in (("metadata", "tenant_id"), ("data", "event_time")):
+        fields = cast("dict[str, FieldSpec]", getattr(metric, part))
+        if required not in fields:
+            document.fault((*place, part), f"the key `{required}` is missing", f"add `{required}: $.detail.…`")
+        for key, spec in fields.items():
+            _check_field((*place, part, key), key, spec, document)
+
+
+def _check_field(place: Place, key: str, spec: FieldSpec, document: _Document) -> None:
+    if (spec.path is None) == (spec.value is None):
+        document.fault(place, "needs either `path` or `value`", "a path such as $.detail.size, or a constant")
+    elif spec.path is not None and not spec.path.startswith("$"):
+        document.fault(place, "a path starts with `$.`", "for a constant write {value: …}")
+    if not is_field_name(key):
+        document.fault(place, f"`{key}` cannot name a dimension or measure", "1 to 60 of letters, digits and _ . : -")
+    if place[-2] == "metadata":
+        if key.startswith(_RESERVED_PREFIX) and key != "tenant_id":
+            document.fault(place, f"`{key}`: names with {_RESERVED_PREFIX} belong to the enrich step", "choose another")
+        if spec.type is not None or spec.unit is not None:
+            document.fault(place, "a dimension has no `type` or `unit`: it is text", "measures stand below `data`")
+    elif key == "event_time" and spec.type is not None:
+        document.fault(place, "`event_time` has no `type`: RFC 3339 text or a number since 1970 is read as time")

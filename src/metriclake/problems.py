@@ -1,0 +1,92 @@
+"""
+How an error reads on the wire: RFC 9457 problem documents, and which status each of our errors has.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from metriclake._errors import (
+    InvalidBody,
+    InvalidQuestion,
+    InvalidToken,
+    JournalError,
+    JournalFull,
+    MetriclakeError,
+    NotAllowed,
+    StoreError,
+)
+
+_LOG = logging.getLogger(__name__)
+_RETRY_AFTER_SECONDS = 5
+
+
+def as_json(value: Any, status: int = 200) -> Response:
+    """
+    Return a JSON answer that no cache keeps.
+    """
+    headers = {"Cache-Control": "no-store"}
+    return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
+
+
+def problem(
+    status: int, title: str, detail: str, errors: list[Any] | None = None, headers: dict[str, str] | None = None
+) -> Response:
+    """
+    Return a problem document; `errors` lists several faults.
+    """
+    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    if errors:
+        body["errors"] = errors
+    return Response(
+        msgspec.json.encode(body),
+        status,
+        {"Cache-Control": "no-store", **(headers or {})},
+        media_type="application/problem+json",
+    )
+
+
+_RETRY = {"Retry-After": str(_RETRY_AFTER_SECONDS)}
+_ANSWERS: tuple[tuple[type[MetriclakeError], int, str, dict[str, str]], ...] = (
+    (InvalidToken, 401, "Unauthorized", {"WWW-Authenticate": 'Bearer realm="metriclake"'}),
+    (NotAllowed, 403, "Forbidden", {}),
+    (InvalidQuestion, 400, "The question cannot be asked", {}),
+    (JournalFull, 429, "Too many requests", _RETRY),
+    (JournalError, 503, "Nothing was accepted", _RETRY),
+    (MetriclakeError, 400, "Refused", {}),
+)
+
+
+async def on_error(_request: Request, error: Exception) -> Response:
+    """
+    Answer one of our errors; of any other, and of the store's, the sender learns only that it happened.
+    """
+    if isinstance(error, InvalidBody):
+        return problem(error.status, "The request's body cannot be read", str(error))
+    if isinstance(error, StoreError):
+        _LOG.error("the store refused a statement", extra={"error": str(error)})
+        return problem(503, "The store did not answer", "try again; the server's log says why", headers=_RETRY)
+    for kind, status, title, headers in _ANSWERS:
+        if isinstance(error, kind):
+            return problem(status, title, str(error), _faults(error), headers)
+    return problem(500, "Internal error", "the server's log says what happened")
+
+
+def _faults(error: MetriclakeError) -> list[dict[str, str]] | None:
+    if not isinstance(error, InvalidQuestion):
+        return None
+    return [{"place": fault.place, "error": fault.what, "hint": fault.hint} for fault in error.faults]
+
+
+async def on_http_error(_request: Request, error: Exception) -> Response:
+    """
+    Answer Starlette's own errors: no such route, no such method.
+    """
+    status = getattr(error, "status_code", 500)
+    detail = str(getattr(error, "detail", "")) or "see /openapi.json"
+    return problem(status, detail, detail, headers=dict(getattr(error, "headers", None) or {}))

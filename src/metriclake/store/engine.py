@@ -1,0 +1,175 @@
+"""
+The connections to ClickHouse: in process by chDB, or to a server; the same client and the same SQL.
+
+One connection runs one statement at a time: readers borrow from a small pool, the loader has its own. A connection that
+has raised is thrown away, since an attempted `SET` can leave it unusable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from metriclake._errors import MetriclakeError, StoreError
+
+DATABASE = "metriclake"
+POLICY = "tiered"
+_READERS = 4
+
+_CONFIG = """<clickhouse>
+  <logger><level>none</level></logger>
+  <storage_configuration>
+    <disks>
+      <hot><path>{hot}/</path></hot>
+      <cold><path>{cold}/</path></cold>
+    </disks>
+    <policies>
+      <tiered>
+        <volumes>
+          <hot><disk>hot</disk></hot>
+          <cold><disk>cold</disk></cold>
+        </volumes>
+      </tiered>
+    </policies>
+  </storage_configuration>
+</clickhouse>
+"""
+
+
+class Engine:
+    """
+    An open store below a folder: `engine` for chDB's own files, `hot` and `cold` for the rows of the two tiers.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """
+        Open or create the store. Raises StoreError; MetriclakeError where chDB is not installed.
+        """
+        self._folder = folder.resolve()
+        try:
+            for name in ("engine", "hot", "cold"):
+                (self._folder / name).mkdir(parents=True, exist_ok=True)
+            config = _CONFIG.format(hot=escape(str(self._folder / "hot")), cold=escape(str(self._folder / "cold")))
+            (self._folder / "engine.xml").write_text(config, encoding="utf-8")
+        except OSError as error:
+            raise StoreError(f"the store {folder} cannot be opened ({error.strerror}): see to its rights") from error
+        self._lock = threading.Lock()
+        self._all: list[Any] = []
+        self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
+        self._slots = threading.BoundedSemaphore(_READERS)
+        self._writer = self._connect()
+        self.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
+
+    def _connect(self) -> Any:
+        try:
+            import chdb  # noqa: F401, PLC0415 - it takes a second to import, and is absent without the extra
+            import clickhouse_connect  # noqa: PLC0415 - as above
+        except ImportError as error:
+            raise MetriclakeError("the embedded store needs chDB: pip install 'metriclake[embedded]'") from error
+        try:
+            client = clickhouse_connect.get_client(
+                dsn=f"chdb:///{self._folder / 'engine'}",
+                chdb_options={"config-file": str(self._folder / "engine.xml")},
+                tz_mode="aware",
+            )
+        except Exception as error:
+            raise StoreError(f"the store {self._folder} cannot be opened: {_first_line(error)}") from error
+        with self._lock:
+            self._all.append(client)
+        return client
+
+    def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
+        """
+        Run a statement of ours on the loader's connection.
+        """
+        with _mapped(sql):
+            self._writer.command(sql, settings=dict(settings or {}))
+
+    def rows(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, settings: Mapping[str, Any] | None = None
+    ) -> list[Any]:
+        """
+        Ask on the loader's connection.
+        """
+        with _mapped(sql):
+            return list(
+                self._writer.query(sql, parameters=dict(parameters or {}), settings=dict(settings or {})).result_rows
+            )
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """
+        Insert a few rows of ours.
+        """
+        if rows:
+            with _mapped(table):
+                self._writer.insert(f"{DATABASE}.{table}", rows, column_names=columns)
+
+    def insert_lines(self, table: str, columns: Sequence[str], lines: bytes, settings: Mapping[str, Any]) -> None:
+        """
+        Insert NDJSON lines, parsed by the engine.
+        """
+        with _mapped(table):
+            self._writer.raw_insert(
+                f"{DATABASE}.{table}",
+                column_names=columns,
+                insert_block=lines,
+                fmt="JSONEachRow",
+                settings=dict(settings),
+            )
+
+    def read(self, sql: str, parameters: Mapping[str, Any], settings: Mapping[str, Any]) -> Any:
+        """
+        Ask on a borrowed connection; returns the client's result.
+        """
+        with self._borrowed() as client, _mapped(sql):
+            return client.query(sql, parameters=dict(parameters), settings=dict(settings))
+
+    @contextlib.contextmanager
+    def _borrowed(self) -> Iterator[Any]:
+        with self._slots:
+            try:
+                client = self._idle.get_nowait()
+            except queue.Empty:
+                client = self._connect()
+            try:
+                yield client
+            except BaseException:
+                self._discard(client)
+                raise
+            self._idle.put(client)
+
+    def _discard(self, client: Any) -> None:
+        with self._lock:
+            self._all.remove(client)
+        with contextlib.suppress(Exception):
+            client.close()
+
+    def close(self) -> None:
+        """
+        Close every connection.
+        """
+        with self._lock:
+            for client in self._all:
+                with contextlib.suppress(Exception):
+                    client.close()
+            self._all.clear()
+
+
+@contextlib.contextmanager
+def _mapped(statement: str) -> Iterator[None]:
+    """
+    Turn the client's errors into StoreError: what failed, without values.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise StoreError(f"{statement.split('(', 1)[0].strip()[:80]}: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0][:400] if str(error) else type(error).__name__

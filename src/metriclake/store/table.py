@@ -1,0 +1,152 @@
+"""
+The store's tables. Their shape does not grow with metrics or tenants.
+
+A row has typed slots for its metric's first fields, and maps for the rest: which field of a metric lies in which slot
+is decided once, when the field is first seen, and kept in `slots`. Why slots: docs/decisions/0003-slots.md.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from metriclake._errors import NewerFormat
+from metriclake.store.engine import DATABASE, POLICY, Engine
+
+FORMAT = 1
+DIMENSION_SLOTS = 16
+DOUBLE_SLOTS = 16
+INTEGER_SLOTS = 4
+
+_FSYNC = "fsync_after_insert = 1, fsync_part_directory = 1"
+
+
+def dimension_slots() -> list[str]:
+    """
+    Return the columns of the dimension slots.
+    """
+    return [f"d{index}" for index in range(DIMENSION_SLOTS)]
+
+
+def double_slots() -> list[str]:
+    """
+    Return the columns of the double slots.
+    """
+    return [f"f{index}" for index in range(DOUBLE_SLOTS)]
+
+
+def integer_slots() -> list[str]:
+    """
+    Return the columns of the integer slots.
+    """
+    return [f"i{index}" for index in range(INTEGER_SLOTS)]
+
+
+def payload_columns() -> list[str]:
+    """
+    Return the columns that the sender's fields fill: two rows of one identity conflict where they differ here.
+    """
+    maps = ["dimensions", "doubles", "integers", "strings", "booleans"]
+    return [*dimension_slots(), *double_slots(), *integer_slots(), *maps]
+
+
+def payload_hash() -> str:
+    """
+    Return the expression of a hash of the sender's fields; an absent number is told from every present one.
+    """
+    parts = []
+    for name in payload_columns():
+        if name in double_slots():
+            parts.append(f"ifNull({name}, nan)")
+        elif name in integer_slots():
+            parts.extend((f"ifNull({name}, 0)", f"isNull({name})"))
+        else:
+            parts.append(name)
+    return f"cityHash64({', '.join(parts)})"
+
+
+def row_columns() -> list[str]:
+    """
+    Return all columns of a stored row.
+    """
+    return ["tenant", "metric", "time", "event_id", "object", "version", *payload_columns(), "attributes"]
+
+
+def _row_definitions() -> str:
+    key = "LowCardinality(String)"
+    columns = [
+        "tenant String CODEC(ZSTD(1))",
+        f"metric {key} CODEC(ZSTD(1))",
+        "time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1))",
+        "event_id String CODEC(ZSTD(1))",
+        "object UInt64 CODEC(Delta, ZSTD(1))",
+        "version UInt64 CODEC(Delta, ZSTD(1))",
+        *(f"{name} {key} CODEC(ZSTD(1))" for name in dimension_slots()),
+        *(f"{name} Nullable(Float64) CODEC(ZSTD(1))" for name in double_slots()),
+        *(f"{name} Nullable(Int64) CODEC(ZSTD(1))" for name in integer_slots()),
+        f"dimensions Map({key}, String) CODEC(ZSTD(1))",
+        f"doubles Map({key}, Float64) CODEC(ZSTD(1))",
+        f"integers Map({key}, Int64) CODEC(ZSTD(1))",
+        f"strings Map({key}, String) CODEC(ZSTD(1))",
+        f"booleans Map({key}, Bool) CODEC(ZSTD(1))",
+        f"attributes Map({key}, String) CODEC(ZSTD(1))",
+    ]
+    return ", ".join(columns)
+
+
+def _ttl(hot: timedelta, retention: timedelta) -> str:
+    parts = []
+    if hot < retention:
+        parts.append(f"toDateTime(time) + toIntervalSecond({int(hot.total_seconds())}) TO VOLUME 'cold'")
+    parts.append(f"toDateTime(time) + toIntervalSecond({int(retention.total_seconds())}) DELETE")
+    return ", ".join(parts)
+
+
+def prepare(engine: Engine, hot: timedelta, retention: timedelta) -> None:
+    """
+    Create the tables, or bring their tiers to what the pipeline file says. Raises NewerFormat.
+    """
+    engine.command(
+        f"CREATE TABLE IF NOT EXISTS {DATABASE}.meta (key String, value String)"
+        f" ENGINE = ReplacingMergeTree ORDER BY key SETTINGS {_FSYNC}"
+    )
+    meta: dict[str, str] = dict(engine.rows(f"SELECT key, value FROM {DATABASE}.meta FINAL"))
+    if int(meta.get("format", FORMAT)) > FORMAT:
+        raise NewerFormat(f"the store has format {meta['format']}, this version of metriclake reads {FORMAT}: upgrade")
+    ttl = _ttl(hot, retention)
+    for statement in _tables(ttl):
+        engine.command(statement)
+    if meta.get("ttl", ttl) != ttl:
+        engine.command(f"ALTER TABLE {DATABASE}.metrics MODIFY TTL {ttl}", {"materialize_ttl_after_modify": 1})
+    wanted = {"format": str(FORMAT), "ttl": ttl}
+    engine.insert("meta", ["key", "value"], [item for item in wanted.items() if meta.get(item[0]) != item[1]])
+
+
+def _tables(ttl: str) -> list[str]:
+    key = "LowCardinality(String)"
+    return [
+        f"CREATE TABLE IF NOT EXISTS {DATABASE}.metrics ({_row_definitions()},"
+        " INDEX objects object TYPE minmax GRANULARITY 1)"
+        " ENGINE = MergeTree PARTITION BY toYYYYMM(time) ORDER BY (tenant, metric, time)"
+        f" TTL {ttl} SETTINGS storage_policy = '{POLICY}', {_FSYNC}",
+        f"CREATE TABLE IF NOT EXISTS {DATABASE}.slots (metric String, kind {key}, name String, type {key}, slot Int16)"
+        f" ENGINE = MergeTree ORDER BY (metric, kind, slot) SETTINGS {_FSYNC}",
+        f"CREATE TABLE IF NOT EXISTS {DATABASE}.fields (tenant String, metric {key}, kind {key}, name {key},"
+        f" type {key})"
+        f" ENGINE = ReplacingMergeTree ORDER BY (tenant, metric, kind, name, type) SETTINGS {_FSYNC}",
+        f"CREATE TABLE IF NOT EXISTS {DATABASE}.activity (tenant String, metric {key},"
+        " first SimpleAggregateFunction(min, DateTime64(6, 'UTC')),"
+        " last SimpleAggregateFunction(max, DateTime64(6, 'UTC')))"
+        f" ENGINE = AggregatingMergeTree ORDER BY (tenant, metric) SETTINGS {_FSYNC}",
+        f"CREATE OR REPLACE TABLE {DATABASE}.incoming (metric_name String, metadata Map(String, String),"
+        " data String EPHEMERAL '',"
+        " fields Array(Tuple(String, String)) DEFAULT JSONExtractKeysAndValuesRaw(data),"
+        " time DateTime64(6, 'UTC') DEFAULT"
+        "  parseDateTime64BestEffortOrZero(JSONExtractString(data, 'event_time'), 6, 'UTC')"
+        ") ENGINE = Memory",
+        f"CREATE OR REPLACE TABLE {DATABASE}.shapes (metric String, dimensions Array(String), doubles Array(String),"
+        " integers Array(String), declared Array(String)) ENGINE = Memory",
+        f"CREATE OR REPLACE TABLE {DATABASE}.staged ({_row_definitions()}, row UInt64,"
+        f" payload UInt64 DEFAULT {payload_hash()}) ENGINE = Memory",
+        f"CREATE OR REPLACE TABLE {DATABASE}.judged (row UInt64, tenant String, metric String, fate {key}, own UInt8)"
+        " ENGINE = Memory",
+    ]

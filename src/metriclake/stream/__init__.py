@@ -1,0 +1,23 @@
+"""
+What EventBridge rules and Firehose do: batch, seal, match and transform, validate, enrich, write lake objects.
+"""
+
+from metriclake.stream.batcher import Close, Limits, Wait, Waiting, decide
+from metriclake.stream.compose import Plan
+from metriclake.stream.directory import Directory, FileDirectory, NoDirectory
+from metriclake.stream.lake import Lake
+from metriclake.stream.worker import StreamWorker
+
+__all__ = [
+    "Close",
+    "Directory",
+    "FileDirectory",
+    "Lake",
+    "Limits",
+    "NoDirectory",
+    "Plan",
+    "StreamWorker",
+    "Wait",
+    "Waiting",
+    "decide",
+]

@@ -1,0 +1,326 @@
+"""
+Turn a sealed range of the journal into the contents of its lake objects.
+
+Pure but for one question to the directory, whose answers the caller pins: the same seal, entries and answers give the
+same contents, byte for byte, however often it is done.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from metriclake._errors import EventTooComplex
+from metriclake.books import Key
+from metriclake.entry import EntryKind, LakeObject, Manifest, Seal, StoredEntry, as_rows
+from metriclake.event import NO_METRIC, NO_TENANT, DropReason, MetricEvent, tenant_of
+from metriclake.rules import RuleSet
+from metriclake.stream.directory import Attributes
+from metriclake.stream.steps import VALIDATE, Draft, Refusal, Terms, put_attributes
+
+Answers = Mapping[str, Attributes | None]
+_MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """
+    What a version of the pipeline file says to the stream.
+
+    `retention` and `future` are microseconds; `suffix` is the objects' compression; `types` are the declared types of
+    measures, by metric and measure.
+    """
+
+    version: int
+    rules: RuleSet
+    retention: int
+    future: int
+    suffix: str
+    types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    accept_unknown: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """
+    A draft that did not pass, with the reason.
+    """
+
+    draft: Draft
+    reason: DropReason
+    message: str
+
+
+@dataclass(slots=True)
+class Sorted:
+    """
+    A batch after validation: what passed, what did not, and what became of the domain events.
+    """
+
+    passed: list[Draft] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    received: Counter[Key] = field(default_factory=Counter)
+    matched: int = 0
+    unmatched: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """
+    One object to write: its part of the manifest, and its lines.
+    """
+
+    about: LakeObject
+    lines: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """
+    The objects of a seal, and their manifest with its path.
+    """
+
+    contents: tuple[Content, ...]
+    manifest: Manifest
+    path: str
+
+
+def sort(entries: Sequence[StoredEntry], seal: Seal, plan: Plan) -> Sorted:
+    """
+    Match, transform and validate: everything that comes before the directory is asked.
+    """
+    terms = Terms(seal.sealed_at - plan.retention, seal.sealed_at + plan.future, plan.types)
+    batch = Sorted()
+    for draft in _drafts(entries, plan.rules, batch):
+        try:
+            for step in VALIDATE:
+                step(draft, terms)
+        except Refusal as refusal:
+            batch.refused.append(Refused(draft, refusal.reason, str(refusal)))
+        else:
+            batch.passed.append(draft)
+    return batch
+
+
+def tenants(batch: Sorted) -> list[str]:
+    """
+    Return the tenants that the directory must be asked for.
+    """
+    return sorted({draft.tenant for draft in batch.passed})
+
+
+def compose(batch: Sorted, entries: Sequence[StoredEntry], seal: Seal, plan: Plan, answers: Answers) -> Composed:
+    """
+    Enrich and write out: the objects of the seal and their manifest.
+    """
+    place = _Place(seal, plan.suffix)
+    events, refused = _enriched(batch, plan, answers)
+    data = _data(place, events)
+    errors = _errors(place, refused, seal)
+    archive = _archive(place, entries)
+    contents = tuple(content for content in (archive, *errors, data) if content is not None)
+    manifest = Manifest(
+        partition=seal.partition,
+        seal=seal.number,
+        first=seal.first,
+        last=seal.last,
+        oldest_at=seal.oldest_at,
+        sealed_at=seal.sealed_at,
+        version=seal.version,
+        matched=batch.matched,
+        unmatched=batch.unmatched,
+        received=as_rows(batch.received),
+        integers=_integers(plan, {event.metric_name for event in events}),
+        data=data.about if data else None,
+        errors=[content.about for content in errors],
+        archive=archive.about if archive else None,
+    )
+    return Composed(contents, manifest, place.path("Manifest", ".json"))
+
+
+def describe(
+    path: str, lines: bytes, reason: DropReason | None = None, counts: Counter[Key] | None = None
+) -> LakeObject:
+    """
+    Return an object's part of the manifest.
+    """
+    return LakeObject(
+        path=path,
+        rows=lines.count(b"\n"),
+        size=len(lines),
+        sha256=hashlib.sha256(lines).hexdigest(),
+        reason=None if reason is None else reason.value,
+        counts=as_rows(counts or {}),
+    )
+
+
+def recount(about: LakeObject, lines: bytes) -> LakeObject:
+    """
+    Describe an object that was there already by what it holds.
+    """
+    counts: Counter[Key] = Counter()
+    if about.reason is not None:
+        for error in map(_DECODE_ERROR.decode, lines.splitlines()):
+            counts[error.tenantId, error.metricName] += 1
+        return describe(about.path, lines, DropReason(about.reason), counts)
+    if about.counts:
+        for event in map(_DECODE_EVENT.decode, lines.splitlines()):
+            counts[event.metadata["tenant_id"], event.metric_name] += 1
+    return describe(about.path, lines, None, counts)
+
+
+class _Place:
+    """
+    Where the objects of a seal lie: named by the seal alone, so that a second try finds the first one's.
+    """
+
+    def __init__(self, seal: Seal, suffix: str) -> None:
+        when = datetime.fromtimestamp(seal.oldest_at / _MICROSECONDS, UTC)
+        self._hour = when.strftime("%Y/%m/%d/%H")
+        self._name = f"{seal.journal}-{seal.partition}-{seal.number:010d}-{when:%Y-%m-%d-%H-%M-%S}"
+        self._suffix = suffix
+
+    def path(self, prefix: str, suffix: str | None = None) -> str:
+        return f"{prefix}/{self._hour}/{self._name}{suffix or '.ndjson' + self._suffix}"
+
+
+class _ErrorRecord(msgspec.Struct, frozen=True):
+    """
+    Firehose's error record, one a line, and of whom it speaks.
+    """
+
+    attemptsMade: int  # noqa: N815 - Firehose's own name, as the five below
+    arrivalTimestamp: int  # noqa: N815
+    errorCode: str  # noqa: N815
+    errorMessage: str  # noqa: N815
+    attemptEndingTimestamp: int  # noqa: N815
+    rawData: str  # noqa: N815
+    tenantId: str = NO_TENANT  # noqa: N815 - spelled as its neighbours
+    metricName: str = NO_METRIC  # noqa: N815
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder()
+_DECODE_EVENT = msgspec.json.Decoder(MetricEvent)
+_DECODE_ERROR = msgspec.json.Decoder(_ErrorRecord)
+
+
+def _drafts(entries: Sequence[StoredEntry], rules: RuleSet, batch: Sorted) -> Iterator[Draft]:
+    for entry in entries:
+        yield from _of_events(entry, rules, batch) if entry.kind is EntryKind.EVENTS else _of_metrics(entry, batch)
+
+
+def _of_events(entry: StoredEntry, rules: RuleSet, batch: Sorted) -> Iterator[Draft]:
+    received, arrived_at = batch.received, entry.arrived_at
+    for line in entry.body.splitlines():
+        try:
+            event = _DECODER.decode(line)
+            picked = rules.matching(event)
+        except (msgspec.DecodeError, UnicodeDecodeError, EventTooComplex) as error:
+            batch.matched += 1
+            received[NO_TENANT, NO_METRIC] += 1
+            batch.refused.append(_unread(line, entry, error))
+            continue
+        if not picked:
+            batch.unmatched += 1
+            continue
+        batch.matched += 1
+        for rule in picked:
+            metadata, data = rule.transform.apply(event)
+            received[tenant_of(metadata), rule.name] += 1
+            yield Draft(rule.name, metadata, data, event["id"], line, arrived_at)
+
+
+def _of_metrics(entry: StoredEntry, batch: Sorted) -> Iterator[Draft]:
+    for line in entry.body.splitlines():
+        try:
+            record = _DECODER.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            batch.refused.append(_unread(line, entry, error))
+            continue
+        yield Draft(record.get("metric_name"), record.get("metadata"), record.get("data"), None, line, entry.arrived_at)
+
+
+def _unread(line: bytes, entry: StoredEntry, error: Exception) -> Refused:
+    reason = DropReason.TOO_COMPLEX if isinstance(error, EventTooComplex) else DropReason.MALFORMED
+    return Refused(Draft(None, None, None, None, line, entry.arrived_at), reason, str(error))
+
+
+def _enriched(batch: Sorted, plan: Plan, answers: Answers) -> tuple[list[MetricEvent], list[Refused]]:
+    events: list[MetricEvent] = []
+    refused = list(batch.refused)
+    for draft in batch.passed:
+        try:
+            events.append(put_attributes(draft, answers, accept_unknown=plan.accept_unknown))
+        except Refusal as refusal:
+            refused.append(Refused(draft, refusal.reason, str(refusal)))
+    return events, refused
+
+
+def _data(place: _Place, events: list[MetricEvent]) -> Content | None:
+    if not events:
+        return None
+    lines = b"\n".join(map(_ENCODER.encode, events)) + b"\n"
+    counts = Counter((event.metadata["tenant_id"], event.metric_name) for event in events)
+    return Content(describe(place.path("Data"), lines, None, counts), lines)
+
+
+def _errors(place: _Place, refused: list[Refused], seal: Seal) -> list[Content]:
+    by_reason: dict[DropReason, list[Refused]] = {}
+    for record in refused:
+        by_reason.setdefault(record.reason, []).append(record)
+    contents = []
+    for reason, records in sorted(by_reason.items()):
+        lines = b"\n".join(_ENCODER.encode(_error(record, seal)) for record in records) + b"\n"
+        counts = Counter(record.draft.account for record in records)
+        contents.append(Content(describe(place.path(f"Error/{reason}"), lines, reason, counts), lines))
+    return contents
+
+
+def _error(record: Refused, seal: Seal) -> _ErrorRecord:
+    tenant, metric = record.draft.account
+    code = "".join(word.capitalize() for word in record.reason.split("-"))
+    return _ErrorRecord(
+        attemptsMade=1,
+        arrivalTimestamp=record.draft.arrived_at // 1000,
+        errorCode=f"Metriclake.{code}",
+        errorMessage=record.message,
+        attemptEndingTimestamp=seal.sealed_at // 1000,
+        rawData=base64.b64encode(record.draft.raw).decode("ascii"),
+        tenantId=tenant,
+        metricName=metric,
+    )
+
+
+def _archive(place: _Place, entries: Sequence[StoredEntry]) -> Content | None:
+    lines = b"".join(entry.body for entry in entries if entry.kind is EntryKind.EVENTS)
+    return Content(describe(place.path("Archive"), lines), lines) if lines else None
+
+
+def _integers(plan: Plan, metrics: set[str]) -> dict[str, list[str]]:
+    declared = {
+        metric: sorted(name for name, kind in plan.types.get(metric, {}).items() if kind == "integer")
+        for metric in sorted(metrics)
+    }
+    return {metric: names for metric, names in declared.items() if names}
+
+
+def encode_answers(answers: Answers) -> bytes:
+    """
+    Return the directory's answers as the journal pins them.
+    """
+    return _ENCODER.encode(answers)
+
+
+def decode_answers(pinned: bytes) -> dict[str, Any]:
+    """
+    Undo `encode_answers`.
+    """
+    return msgspec.json.decode(pinned, type=dict[str, dict[str, str] | None])

@@ -1,0 +1,134 @@
+"""
+Put objects into the lake once, durably, and read them back whole or not at all.
+
+An object that is already there wins, if it is whole. On a local folder, object and directories are fsynced before
+`put` returns; what a power cut has left torn is replaced, since nothing can have been announced of it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from pathlib import Path
+
+import obstore
+import zstandard
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore
+
+from metriclake._errors import LakeError
+
+SUFFIXES = {"zstd": ".zst", "gzip": ".gz"}
+_ZSTD_LEVEL = 3
+_GZIP_LEVEL = 6
+
+
+class Lake:
+    """
+    A lake in a local folder. Paths are relative, with `/`; contents are lines, compressed by the path's suffix.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """
+        Open or create the lake below `root`.
+        """
+        self.root = root
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            self._store = LocalStore(prefix=root, mkdir=True)
+        except (OSError, BaseError) as error:
+            raise LakeError(f"the lake {root} cannot be opened ({error}): see to the folder and its rights") from error
+
+    def put(self, path: str, content: bytes) -> bytes:
+        """
+        Make `content` the object at `path` and return it; return the object's content if a whole one is there already.
+        """
+        packed = pack(path, content)
+        try:
+            obstore.put(self._store, path, packed, mode="create")
+        except AlreadyExistsError:
+            found = self._whole(path)
+            if found is not None:
+                self._sync(path)
+                return found
+            self._replace(path, packed)
+        except BaseError as error:
+            raise LakeError(f"the lake object {path} cannot be written ({_first_line(error)})") from error
+        self._sync(path)
+        return content
+
+    def get(self, path: str) -> bytes:
+        """
+        Return the content of the object at `path`.
+        """
+        try:
+            packed = obstore.get(self._store, path).bytes().to_bytes()
+        except FileNotFoundError as error:
+            raise LakeError(f"the lake object {path} is not there: was it moved or deleted?") from error
+        except BaseError as error:
+            raise LakeError(f"the lake object {path} cannot be read ({_first_line(error)})") from error
+        return unpack(path, packed)
+
+    def _whole(self, path: str) -> bytes | None:
+        try:
+            return self.get(path)
+        except LakeError:
+            return None
+
+    def _replace(self, path: str, packed: bytes) -> None:
+        try:
+            obstore.put(self._store, path, packed, mode="overwrite")
+        except BaseError as error:
+            raise LakeError(f"the torn lake object {path} cannot be replaced ({_first_line(error)})") from error
+
+    def _sync(self, path: str) -> None:
+        """
+        Fsync the object and every directory from it up to the lake's root.
+        """
+        place = self.root / path
+        try:
+            _fsync(place, os.O_RDONLY)
+            for parent in place.parents:
+                _fsync(parent, os.O_RDONLY | os.O_DIRECTORY)
+                if parent == self.root:
+                    break
+        except OSError as error:
+            raise LakeError(f"the lake object {path} cannot be made durable ({error.strerror})") from error
+
+
+def pack(path: str, content: bytes) -> bytes:
+    """
+    Compress content as the suffix of its path says.
+    """
+    if path.endswith(".zst"):
+        return zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compress(content)
+    if path.endswith(".gz"):
+        return gzip.compress(content, _GZIP_LEVEL, mtime=0)
+    return content
+
+
+def unpack(path: str, packed: bytes) -> bytes:
+    """
+    Undo `pack`. Raises LakeError where the object is torn: both formats carry a checksum.
+    """
+    try:
+        if path.endswith(".zst"):
+            return zstandard.ZstdDecompressor().decompress(packed)
+        if path.endswith(".gz"):
+            return gzip.decompress(packed)
+    except (zstandard.ZstdError, OSError, EOFError, zlib.error) as error:
+        raise LakeError(f"the lake object {path} is torn: it does not decompress") from error
+    return packed
+
+
+def _fsync(place: Path, flags: int) -> None:
+    descriptor = os.open(place, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

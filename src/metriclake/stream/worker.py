@@ -1,0 +1,313 @@
+"""
+Drive the stream: watch the journal, close batches, write their objects, announce them.
+
+One thread a partition. Everything that decides is in `batcher`, `steps` and `compose`; here are the clock, the journal,
+the directory and the lake. A worker that dies anywhere is followed by one that does the same again, with the same
+result: seals, the directory's answers and objects are each made once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import msgspec
+
+from metriclake._errors import LakeError, MetriclakeError, StageFailed
+from metriclake.books import DOMAIN_EVENTS, STREAM, Delta
+from metriclake.crashpoints import CrashPoint, reach
+from metriclake.entry import (
+    Announcement,
+    EntryInfo,
+    LakeObject,
+    Manifest,
+    Seal,
+    StoredEntry,
+    as_counts,
+    decode_manifest,
+    encode_manifest,
+)
+from metriclake.event import NO_TENANT
+from metriclake.stream.batcher import Close, Limits, Wait, Waiting, decide
+from metriclake.stream.compose import (
+    Composed,
+    Content,
+    Plan,
+    compose,
+    decode_answers,
+    encode_answers,
+    recount,
+    sort,
+    tenants,
+)
+from metriclake.stream.directory import Directory
+from metriclake.stream.lake import Lake
+
+_LOG = logging.getLogger(__name__)
+_RETRY_SECONDS = 1.0
+_IDLE_SECONDS = 0.5
+
+
+class StreamJournal(Protocol):
+    """
+    What the stream needs of the journal.
+    """
+
+    @property
+    def identity(self) -> str:
+        """
+        Return the journal's own name.
+        """
+
+    def wait(self, timeout: float) -> bool:
+        """
+        Wait until something was appended.
+        """
+
+    def pending(self, partition: int, after: int) -> list[EntryInfo]:
+        """
+        Return what stands after an offset.
+        """
+
+    def read(self, partition: int, first: int, last: int) -> list[StoredEntry]:
+        """
+        Return the entries of a range.
+        """
+
+    def last_sealed(self, partition: int) -> Seal | None:
+        """
+        Return the newest seal.
+        """
+
+    def unannounced(self, partition: int) -> list[Seal]:
+        """
+        Return the seals whose objects are not announced.
+        """
+
+    def seal(self, seal: Seal) -> None:
+        """
+        Close a batch.
+        """
+
+    def pin(self, seal: Seal, answers: bytes) -> bytes:
+        """
+        Keep the directory's answers for a seal; the first win.
+        """
+
+    def announce(self, seal: Seal, announcement: Announcement | None, deltas: Sequence[Delta]) -> int | None:
+        """
+        Announce, checkpoint, count and trim.
+        """
+
+
+class StreamWorker:
+    """
+    The stream of one partition, in a thread of its own.
+    """
+
+    def __init__(
+        self, journal: StreamJournal, lake: Lake, directory: Directory, plan_of: Callable[[int | None], Plan],
+        limits: Callable[[], Limits], partition: int = 0,
+    ) -> None:  # fmt: skip
+        """
+        `plan_of` returns the plan of a version, and of None the one in force; `limits` the buffer in force.
+        """
+        self._journal = journal
+        self._lake = lake
+        self._directory = directory
+        self._plan_of = plan_of
+        self._limits = limits
+        self._partition = partition
+        self._stop = threading.Event()
+        self._waiting: deque[Waiting] = deque()
+        self._seen = 0
+        self._thread = threading.Thread(target=self._run, name=f"stream-{partition}", daemon=True)
+        self._archiver = ThreadPoolExecutor(max_workers=1, thread_name_prefix="archive")
+        self.failure: MetriclakeError | None = None
+        self.announced = threading.Event()
+
+    def start(self) -> None:
+        """
+        Start the thread.
+        """
+        self._thread.start()
+
+    def stop(self) -> None:
+        """
+        Flush what waits, and end; returns when all of it is announced or has failed.
+        """
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._archiver.shutdown()
+
+    @property
+    def lag(self) -> tuple[float, int]:
+        """
+        Return how old the oldest entry is that no announced object holds, in seconds, and how many such entries wait.
+        """
+        waiting = tuple(self._waiting)
+        return (max(0.0, time.monotonic() - waiting[0].seen) if waiting else 0.0, len(waiting))
+
+    def _run(self) -> None:
+        recovered = False
+        while True:
+            try:
+                if not recovered:
+                    self._recover()
+                    recovered = True
+                if self._turn():
+                    return
+            except MetriclakeError as error:
+                recovered = False
+                if self._give_up(error):
+                    return
+
+    def _give_up(self, error: MetriclakeError) -> bool:
+        """
+        Say what failed, and wait for a while; True when the server is stopping and a further try would delay it.
+        """
+        self.failure = StageFailed(f"the stream waits and tries again: {error}")
+        _LOG.error("stream failed, nothing is lost", extra={"partition": self._partition, "error": str(error)})
+        return self._stop.wait(_RETRY_SECONDS)
+
+    def _recover(self) -> None:
+        """
+        Finish the seals that an earlier worker left, and start after the last of them.
+        """
+        for seal in self._journal.unannounced(self._partition):
+            self._finish(seal)
+        last = self._journal.last_sealed(self._partition)
+        self._seen = last.last if last else 0
+        self._waiting.clear()
+        self.failure = None
+
+    def _turn(self) -> bool:
+        """
+        Look, decide, act once; True when there is nothing left to do and the server is stopping.
+        """
+        stopping = self._stop.is_set()
+        self._look()
+        verdict = decide(self._waiting, time.monotonic(), self._limits(), flush=stopping)
+        if isinstance(verdict, Close):
+            self._finish(self._seal(verdict))
+            return False
+        if stopping:
+            return True
+        self._journal.wait(self._patience(verdict))
+        return False
+
+    @staticmethod
+    def _patience(verdict: Wait) -> float:
+        return _IDLE_SECONDS if verdict.seconds is None else min(verdict.seconds, _IDLE_SECONDS)
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        for info in self._journal.pending(self._partition, self._seen):
+            self._waiting.append(Waiting(info.offset, info.size, info.arrived_at, now))
+            self._seen = info.offset
+
+    def _seal(self, verdict: Close) -> Seal:
+        batch = [self._waiting[index] for index in range(verdict.entries)]
+        last = self._journal.last_sealed(self._partition)
+        seal = Seal(
+            journal=self._journal.identity,
+            partition=self._partition,
+            number=last.number + 1 if last else 1,
+            first=batch[0].offset,
+            last=batch[-1].offset,
+            oldest_at=batch[0].arrived_at,
+            sealed_at=time.time_ns() // 1000,
+            version=self._plan_of(None).version,
+        )
+        self._journal.seal(seal)
+        return seal
+
+    def _finish(self, seal: Seal) -> None:
+        """
+        Write a seal's objects and announce them.
+        """
+        plan = self._plan_of(seal.version)
+        entries = self._journal.read(self._partition, seal.first, seal.last)
+        batch = sort(entries, seal, plan)
+        answers = decode_answers(self._journal.pin(seal, encode_answers(self._directory.resolve(tenants(batch)))))
+        composed = compose(batch, entries, seal, plan, answers)
+        manifest = self._put(composed)
+        self._journal.announce(seal, _announcement(manifest, composed.path), _deltas(manifest))
+        while self._waiting and self._waiting[0].offset <= seal.last:
+            self._waiting.popleft()
+        self.announced.set()
+
+    def _put(self, composed: Composed) -> Manifest:
+        """
+        Write the objects, then the manifest that says they are all there; return what the lake holds of it.
+        """
+        archive = composed.manifest.archive
+        jobs = [
+            self._archiver.submit(self._put_one, content) for content in composed.contents if content.about is archive
+        ]
+        rest = [content for content in composed.contents if content.about is not archive]
+        written = {about.path: about for about in (*map(self._put_one, rest), *(job.result() for job in jobs))}
+        reach(CrashPoint.PUT)
+        manifest = _with_written(composed.manifest, written)
+        kept = self._lake.put(composed.path, encode_manifest(manifest))
+        return decode_manifest(composed.path, kept)
+
+    def _put_one(self, content: Content) -> LakeObject:
+        kept = self._lake.put(content.about.path, content.lines)
+        if kept == content.lines:
+            return content.about
+        try:
+            return recount(content.about, kept)
+        except ValueError as error:
+            raise LakeError(f"the lake object {content.about.path} holds lines of another format") from error
+
+
+def _with_written(manifest: Manifest, written: dict[str, LakeObject]) -> Manifest:
+    def found(about: LakeObject | None) -> LakeObject | None:
+        return None if about is None else written[about.path]
+
+    return msgspec.structs.replace(
+        manifest,
+        data=found(manifest.data),
+        errors=[written[about.path] for about in manifest.errors],
+        archive=found(manifest.archive),
+    )
+
+
+def _announcement(manifest: Manifest, path: str) -> Announcement | None:
+    if manifest.data is None:
+        return None
+    return Announcement(
+        number=0,
+        object=manifest.data.path,
+        manifest=path,
+        rows=manifest.data.rows,
+        oldest_at=manifest.oldest_at,
+        sealed_at=manifest.sealed_at,
+        version=manifest.version,
+        counts=as_counts(manifest.data.counts),
+    )
+
+
+def _deltas(manifest: Manifest) -> list[Delta]:
+    deltas = [
+        Delta(STREAM, NO_TENANT, DOMAIN_EVENTS, "archived", manifest.archive.rows if manifest.archive else 0),
+        Delta(STREAM, NO_TENANT, DOMAIN_EVENTS, "matched", manifest.matched),
+        Delta(STREAM, NO_TENANT, DOMAIN_EVENTS, "unmatched", manifest.unmatched),
+    ]
+    deltas.extend(_counted("received", manifest.received))
+    if manifest.data is not None:
+        deltas.extend(_counted("laked", manifest.data.counts))
+    for about in manifest.errors:
+        deltas.extend(_counted("rejected", about.counts))
+    return deltas
+
+
+def _counted(counter: str, rows: Iterable[tuple[str, str, int]]) -> list[Delta]:
+    return [Delta(STREAM, tenant, metric, counter, amount) for tenant, metric, amount in rows]

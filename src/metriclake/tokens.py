@@ -1,0 +1,197 @@
+"""
+Mint and verify every key and token.
+
+Keys are made in the data directory on first start, or come from the environment. A tenant token is a JWT whose
+algorithm is fixed here and never taken from the token. Whatever is missing, forged, expired or too long-lived is
+refused: nothing falls back to a default tenant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+
+from metriclake._config import Environment
+from metriclake._errors import InvalidToken, MetriclakeError
+from metriclake.event import is_tenant_id
+
+ALGORITHM = "HS256"
+MAX_TTL = timedelta(hours=24)
+_LEEWAY = timedelta(seconds=30)
+_MIN_KEY_CHARACTERS = 32
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Keys:
+    """
+    The secrets of one server. They have no `repr`: they never reach a log.
+    """
+
+    ingest: str
+    admin: str
+    signing: str
+    github: str
+
+
+@dataclass(frozen=True, slots=True)
+class TenantClaims:
+    """
+    What a verified tenant token allows: one tenant, and where `metrics` is given only these.
+    """
+
+    tenant_id: str
+    expires: datetime
+    metrics: frozenset[str] | None = None
+    dashboards: frozenset[str] | None = None
+    origin: str | None = None
+
+
+def load_keys(folder: Path, environment: Environment) -> Keys:
+    """
+    Return the keys of the environment, and for those not given the ones in `folder`, made where they are not there.
+    """
+    given = {
+        "ingest": environment.ingest_key,
+        "admin": environment.admin_key,
+        "signing": environment.signing_key,
+        "github": environment.github_secret,
+    }
+    for name, key in given.items():
+        if key is not None and len(key) < _MIN_KEY_CHARACTERS and name != "github":
+            msg = f"the {name} key given by the environment is shorter than {_MIN_KEY_CHARACTERS} characters"
+            raise MetriclakeError(f"{msg}: make one with `openssl rand -hex 32`")
+    return Keys(**{name: key if key is not None else _stored(folder, name) for name, key in given.items()})
+
+
+def _stored(folder: Path, name: str) -> str:
+    path = folder / f"{name}.key"
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return _create(folder, path, name)
+
+
+def _create(folder: Path, path: Path, name: str) -> str:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = f"ml_{name}_{secrets.token_urlsafe(32)}"
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(key + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return key
+
+
+def check_bearer(header: str | None, key: str, what: str) -> None:
+    """
+    Check that an `Authorization` header bears `key`; `what` names the key in the message.
+    """
+    given = _bearer(header, what)
+    if not hmac.compare_digest(given.encode(), key.encode()):
+        raise InvalidToken(f"this is not the {what} of this server: see `metriclake token --help`")
+
+
+def check_github_signature(header: str | None, body: bytes, secret: str) -> None:
+    """
+    Check GitHub's `X-Hub-Signature-256` over the body as it was sent.
+    """
+    if not header:
+        raise InvalidToken("the header X-Hub-Signature-256 is missing: set the webhook's secret on GitHub")
+    if not hmac.compare_digest(header.encode(), sign_github(body, secret).encode()):
+        raise InvalidToken("X-Hub-Signature-256 does not fit: the webhook's secret on GitHub is another than here")
+
+
+def sign_github(body: bytes, secret: str) -> str:
+    """
+    Return the `X-Hub-Signature-256` of a body.
+    """
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def mint_tenant(
+    key: str,
+    tenant_id: str,
+    *,
+    now: datetime,
+    ttl: timedelta = timedelta(minutes=15),
+    metrics: tuple[str, ...] | None = None,
+    origin: str | None = None,
+) -> str:
+    """
+    Return a token for one tenant that ends `ttl` after `now`, at most 24 hours.
+    """
+    if not is_tenant_id(tenant_id):
+        raise InvalidToken("this is not a tenant id: 1 to 128 of letters, digits and . _ : @ | + = ~ -, without `..`")
+    if not timedelta() < ttl <= MAX_TTL:
+        raise InvalidToken("a token lives more than 0 s and at most 24 h")
+    claims: dict[str, Any] = {"tenant_id": tenant_id, "iat": int(now.timestamp()), "exp": int((now + ttl).timestamp())}
+    if metrics is not None:
+        claims["metrics"] = list(metrics)
+    if origin is not None:
+        claims["origin"] = origin
+    return jwt.encode(claims, key, algorithm=ALGORITHM)
+
+
+def verify_tenant(header: str | None, key: str, *, now: datetime) -> TenantClaims:
+    """
+    Return the claims of the tenant token in an `Authorization` header; raises InvalidToken for every doubt.
+    """
+    token = _bearer(header, "tenant token")
+    options = {"require": ["exp"], "verify_exp": False, "verify_iat": False, "verify_nbf": False, "verify_aud": False}
+    try:
+        claims = jwt.decode(token, key, algorithms=[ALGORITHM], options=options)  # type: ignore[arg-type] # jwt's TypedDict
+    except jwt.MissingRequiredClaimError as error:
+        raise InvalidToken("the tenant token has no `exp`: mint tokens that end") from error
+    except jwt.PyJWTError as error:
+        raise InvalidToken("the tenant token is not signed with this server's signing key") from error
+    return _claims(claims, now)
+
+
+def _claims(claims: dict[str, Any], now: datetime) -> TenantClaims:
+    expires = claims["exp"]
+    if isinstance(expires, bool) or not isinstance(expires, int | float):
+        raise InvalidToken("the tenant token's `exp` is not a number")
+    try:
+        ends = datetime.fromtimestamp(expires, tz=now.tzinfo)
+    except (OverflowError, OSError, ValueError) as error:
+        raise InvalidToken("the tenant token's `exp` is not a time") from error
+    if ends <= now:
+        raise InvalidToken("the tenant token has expired: ask your backend for a new one")
+    if ends > now + MAX_TTL + _LEEWAY:
+        raise InvalidToken("the tenant token lives longer than 24 h: mint short ones")
+    not_before = claims.get("nbf")
+    if isinstance(not_before, int | float) and datetime.fromtimestamp(not_before, tz=now.tzinfo) > now + _LEEWAY:
+        raise InvalidToken("the tenant token is not valid yet: compare the clocks")
+    tenant_id = claims.get("tenant_id")
+    if not isinstance(tenant_id, str) or not is_tenant_id(tenant_id):
+        raise InvalidToken("the tenant token has no usable `tenant_id`")
+    origin = claims.get("origin")
+    if origin is not None and not isinstance(origin, str):
+        raise InvalidToken("the tenant token's `origin` is not text")
+    return TenantClaims(tenant_id, ends, _names(claims, "metrics"), _names(claims, "dashboards"), origin)
+
+
+def _names(claims: dict[str, Any], name: str) -> frozenset[str] | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InvalidToken(f"the tenant token's `{name}` is not a list of names")
+    return frozenset(value)
+
+
+def _bearer(header: str | None, what: str) -> str:
+    if not header:
+        raise InvalidToken(f"the {what} is missing: send it as `Authorization: Bearer …`")
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise InvalidToken(f"the {what} must be sent as `Authorization: Bearer …`")
+    return token.strip()

@@ -1,0 +1,120 @@
+"""
+Which rules an event matches, and that the index changes nothing but the cost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metriclake.rules import Pattern, Rule, RuleSet, Transform
+
+NOTHING = Transform.compile({}, {})
+WORDS = st.sampled_from(["x", "y", "z"])
+ANY_WORD = st.one_of(WORDS, WORDS, st.lists(WORDS, max_size=2), st.none(), st.just([{"source": "x"}]))
+LEAVES = st.one_of(
+    st.lists(WORDS, min_size=1, max_size=2),
+    st.sampled_from(
+        [[{"prefix": "x"}], [{"exists": False}], ["x", {"exists": False}], [{"anything-but": "y"}], ["1.1.1.1"]]
+    ),
+)
+OBJECTS = st.dictionaries(st.sampled_from(["source", "detail-type", "detail", "bus", "e.source"]), LEAVES, min_size=1)
+PATTERNS = st.one_of(
+    OBJECTS,
+    st.tuples(OBJECTS, st.lists(OBJECTS, min_size=2, max_size=3)).map(lambda pair: {**pair[0], "$or": pair[1]}),
+)
+EVENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "source": ANY_WORD, "detail-type": ANY_WORD, "bus": st.sampled_from(["default", "b"]), "detail": ANY_WORD,
+        "e": st.just([{"source": "x"}, {"source": "y"}]),
+    },
+)  # fmt: skip
+
+
+def rule(name: str, pattern: dict[str, Any], bus: str = "default") -> Rule:
+    """
+    Return a rule of which only the matching matters.
+    """
+    return Rule(name, bus, Pattern.compile(pattern), NOTHING)
+
+
+def names(rules: RuleSet, event: dict[str, Any]) -> list[str]:
+    """
+    Return the names of the rules that match.
+    """
+    return [found.name for found in rules.matching(event)]
+
+
+@given(st.lists(st.tuples(PATTERNS, st.sampled_from(["default", "b"])), max_size=6), EVENTS)
+@settings(max_examples=300, deadline=None)
+def test_index_finds_what_every_rule_finds(patterns: list[tuple[dict[str, Any], str]], event: dict[str, Any]) -> None:
+    """
+    The rule set gives the rules that match one by one, in their order.
+    """
+    rules = [rule(str(number), pattern, bus) for number, (pattern, bus) in enumerate(patterns)]
+    seen = {key: value for key, value in event.items() if key != "bus"}
+    expected = [one.name for one in rules if one.bus == event.get("bus", "default") and one.pattern.matches(seen)]
+
+    assert expected == names(RuleSet(rules), event)
+
+
+def test_order_is_the_order_of_definition() -> None:
+    """
+    Rules found by different keys of the index come in the order they were defined in.
+    """
+    rules = RuleSet([
+        rule("any", {"detail": {"n": [1]}}),
+        rule("both", {"source": ["s"], "detail-type": ["t"]}),
+        rule("source", {"source": ["s"]}),
+        rule("type", {"detail-type": ["t"]}),
+        rule("both again", {"source": ["s"], "detail-type": ["t"]}),
+    ])  # fmt: skip
+
+    found = names(rules, {"source": "s", "detail-type": "t", "detail": {"n": 1}})
+
+    assert found == ["any", "both", "source", "type", "both again"]
+
+
+def test_buses_are_apart() -> None:
+    """
+    A rule sees the events of its own bus only; an event without a bus came by the default one.
+    """
+    rules = RuleSet([rule("here", {"source": ["s"]}), rule("there", {"source": ["s"]}, "b")])
+
+    assert names(rules, {"source": "s"}) == ["here"]
+    assert names(rules, {"source": "s", "bus": "b"}) == ["there"]
+    assert names(rules, {"source": "s", "bus": "c"}) == []
+
+
+def test_patterns_do_not_see_the_bus() -> None:
+    """
+    EventBridge's envelope has no bus, so a pattern finds none.
+    """
+    rules = RuleSet([rule("asks", {"bus": ["default"]}), rule("misses", {"bus": [{"exists": False}]})])
+
+    assert names(rules, {"source": "s", "bus": "default"}) == ["misses"]
+
+
+def test_many_texts_in_one_rule() -> None:
+    """
+    A rule with more pairs of source and detail-type than the index takes is found all the same.
+    """
+    many = [str(number) for number in range(300)]
+    rules = RuleSet([rule("wide", {"source": many, "detail-type": many})])
+
+    assert names(rules, {"source": "7", "detail-type": "299"}) == ["wide"]
+    assert names(rules, {"source": "7", "detail-type": "300"}) == []
+
+
+def test_unrelated_rules_are_not_tested() -> None:
+    """
+    Of thousands of rules only those that the index leads to are candidates.
+    """
+    rules = RuleSet(rule(str(number), {"source": [f"s{number}"], "detail-type": ["t"]}) for number in range(3000))
+    event = {"source": "s7", "detail-type": "t"}
+
+    assert names(rules, event) == ["7"]
+    assert len(rules._buses["default"].candidates(event)) == 1
