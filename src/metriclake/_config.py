@@ -94,3 +94,10 @@ class DataDirectory:
         Return the file that a running server holds locked; it tells where that server listens.
         """
         return self.root / "server.lock"
+
+    @property
+    def served(self) -> Path:
+        """
+        Return the file that names the pipeline file last served from here.
+        """
+        return self.root / "pipeline.path"

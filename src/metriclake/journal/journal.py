@@ -108,6 +108,11 @@ class Journal(Protocol):
         Return the books of one moment, with `reader` as the store.
         """
 
+    def oldest_waiting(self, reader: str) -> int | None:
+        """
+        Return when the oldest event arrived that `reader` has not, None where it has all.
+        """
+
     def close(self) -> None:
         """
         Make durable what was appended, and close.

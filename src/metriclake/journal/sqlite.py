@@ -316,6 +316,19 @@ class SqliteJournal:
             )
         return build(counters, in_flight, int(events), waiting)
 
+    def oldest_waiting(self, reader: str) -> int | None:
+        """
+        Return when the oldest event arrived that a reader has not.
+        """
+        rows = self._query(
+            "SELECT min(arrived_at) FROM ("
+            " SELECT arrived_at FROM (SELECT arrived_at FROM entries ORDER BY partition, offset LIMIT 1)"
+            " UNION ALL SELECT oldest_at FROM announcements WHERE number >"
+            "  coalesce((SELECT number FROM checkpoints WHERE reader = ?), 0))",
+            (reader,),
+        )
+        return None if rows[0][0] is None else int(rows[0][0])
+
     def close(self) -> None:
         """
         Make durable what was appended, and close.

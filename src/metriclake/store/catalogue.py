@@ -91,6 +91,13 @@ class Catalogue:
         group = (found.metric, found.kind, found.type)
         self._taken[group] = max(self._taken.get(group, 0), slot + 1)
 
+    def tenants(self) -> list[str]:
+        """
+        Return the tenants that have metrics: for the internal page, never for a customer.
+        """
+        rows = self._engine.rows(f"SELECT DISTINCT tenant FROM {DATABASE}.activity ORDER BY tenant")
+        return [tenant for (tenant,) in rows]
+
     def place(self, found: Field) -> Place:
         """
         Return where a field's values lie.

@@ -160,7 +160,8 @@ class Loader:
         )
         self._engine.command(
             f"INSERT INTO {DATABASE}.judged SELECT s.row, s.tenant, s.metric, multiIf("
-            f" k.first_object > 0 AND k.first_object < {int(number)}, if(k.first_payload = s.payload, 'duplicate', 'conflict'),"
+            f" k.first_object > 0 AND k.first_object < {int(number)},"
+            " if(k.first_payload = s.payload, 'duplicate', 'conflict'),"
             " s.nth > 1, if(s.first = s.payload, 'duplicate', 'conflict'),"
             f" k.first_object = 0 AND s.time < toDateTime64({oldest}, 6, 'UTC'), 'expired', 'stored'),"
             f" k.first_object = {int(number)} FROM ({ranked}) AS s LEFT JOIN ({known}) AS k"

@@ -126,6 +126,7 @@ class StreamWorker:
         self._stop = threading.Event()
         self._waiting: deque[Waiting] = deque()
         self._seen = 0
+        self._recovered = False
         self._thread = threading.Thread(target=self._run, name=f"stream-{partition}", daemon=True)
         self._archiver = ThreadPoolExecutor(max_workers=1, thread_name_prefix="archive")
         self.failure: MetriclakeError | None = None
@@ -155,16 +156,15 @@ class StreamWorker:
         return (max(0.0, time.monotonic() - waiting[0].seen) if waiting else 0.0, len(waiting))
 
     def _run(self) -> None:
-        recovered = False
         while True:
             try:
-                if not recovered:
+                if not self._recovered:
                     self._recover()
-                    recovered = True
+                    self._recovered = True
                 if self._turn():
                     return
             except MetriclakeError as error:
-                recovered = False
+                self._recovered = False
                 if self._give_up(error):
                     return
 

@@ -95,12 +95,22 @@ export class Api {
   }
 }
 
-/** Returns the Problem that an error answer stands for; its body should be an RFC 9457 document, but may be anything. */
+/** Returns the Problem that an error answer stands for; its body is an RFC 9457 document, or a proxy's anything. */
 export function problemOf(status, body) {
   const said = typeof body?.detail === "string" ? body.detail : typeof body?.title === "string" ? body.title : "";
-  const kind = status === 401 ? "token" : status === 403 ? "forbidden" : status >= 500 || status === 429 ? "server" : "refused";
 
-  return new Problem(kind, said || `The server answered with status ${status}.`, status);
+  return new Problem(kindOf(status), said || `The server answered with status ${status}.`, status);
+}
+
+function kindOf(status) {
+  if (status === 401) {
+    return "token";
+  }
+  if (status === 403) {
+    return "forbidden";
+  }
+
+  return status >= 500 || status === 429 ? "server" : "refused";
 }
 
 /** Returns what an action returns, or null where it fails, as sessionStorage does in a sandboxed frame. */

@@ -5,8 +5,8 @@
 import { Chart, facts, tableRows } from "./chart.js";
 import { change, measureWords, valueFormat, words } from "./format.js";
 import {
-  AGGREGATES, RANGES, additive, chartQuestion, choiceOf, firstChoice, numericMeasures, rangeBefore, splitDimensions, totalQuestion,
-  usualAggregate,
+  AGGREGATES, RANGES, additive, chartQuestion, choiceOf, firstChoice, numericMeasures, rangeBefore, splitDimensions,
+  totalQuestion, usualAggregate,
 } from "./question.js";
 import { OTHER, colourSlots, numberOf, seriesOf, totalOf } from "./series.js";
 import { intervalEnd, intervalStart } from "./scale.js";
@@ -85,7 +85,7 @@ export class Card {
     const { answer, series } = await this.#askChart(range, signal);
     const choice = this.#choice;
     const [total, before] = await Promise.all([
-      this.#askTotal(choice, { last: range }, series, signal),
+      this.#askTotal(choice, answer.meta, series, signal),
       this.#askBefore(choice, range, answer.meta, signal),
     ]);
 
@@ -93,20 +93,27 @@ export class Card {
   }
 
   async #askChart(range, signal) {
-    const { api, timezone } = this.#page;
-    const tries = this.#searching ? [...splitDimensions(this.metric).slice(0, TRIES), null] : [this.#choice.split];
+    const tries = this.#searching ? splitDimensions(this.metric).slice(0, TRIES) : [];
     for (const split of tries) {
-      const choice = { ...this.#choice, split };
-      const answer = await api.ask(chartQuestion(this.metric, choice, range, timezone), signal);
-      const series = seriesOf(answer, choice);
-      const few = series.series.length > 1 && series.series.length < MANY && series.left === 0;
-      if (!this.#searching || few || split === null) {
-        this.#settle(split, answer, signal);
-        return { answer, series };
+      const found = await this.#askSplit(split, range, signal).catch(passOver);
+      const count = found?.series.series.length ?? 0;
+      if (count > 1 && count < MANY) {
+        this.#settle(split, found.answer, signal);
+        return found;
       }
     }
 
-    throw new Error("the last try is always taken");
+    const found = await this.#askSplit(this.#choice.split, range, signal);
+    this.#settle(this.#choice.split, found.answer, signal);
+    return found;
+  }
+
+  async #askSplit(split, range, signal) {
+    const { api, timezone } = this.#page;
+    const choice = { ...this.#choice, split };
+    const answer = await api.ask(chartQuestion(this.metric, choice, range, timezone), signal);
+
+    return { answer, series: seriesOf(answer, choice) };
   }
 
   #settle(split, answer, signal) {
@@ -118,12 +125,12 @@ export class Card {
   }
 
   /** Averages have to be asked for as a whole: the mean of days' means is not the month's. */
-  async #askTotal(choice, range, { series }, signal) {
+  async #askTotal(choice, { from, to }, { series }, signal) {
     if (choice.aggregate !== "avg") {
       return totalOf(series.map(({ total }) => total).filter(Number.isFinite), choice.aggregate);
     }
 
-    return this.#askOne(choice, range, signal);
+    return this.#askOne(choice, { from, to }, signal);
   }
 
   async #askBefore(choice, range, meta, signal) {
@@ -185,7 +192,7 @@ export class Card {
       times,
       cut: times[0] < from ? times[0] : null,
       growing: intervalEnd(last, interval) > to ? last : null,
-      series: series.map((one) => ({ name: this.#nameOf(one.key, choice), colour: this.#colourOf(one), values: one.values })),
+      series: series.map((one) => this.#drawable(one, choice)),
       whole: additive(choice) && series.every(({ values }) => values.every(Number.isInteger)),
       sum: additive(choice),
       unit,
@@ -193,6 +200,10 @@ export class Card {
       moments,
       label: `${words(this.metric.name)}, ${this.#meaning(choice)}, ${RANGES[range].words}`,
     };
+  }
+
+  #drawable(one, choice) {
+    return { name: this.#nameOf(one.key, choice), colour: this.#colourOf(one), values: one.values };
   }
 
   #nameOf(key, choice) {
@@ -218,7 +229,9 @@ export class Card {
   #silence(range) {
     const last = Date.parse(this.metric.last_time ?? "");
 
-    return `Nothing in the ${RANGES[range].words}.${Number.isNaN(last) ? "" : ` The latest is of ${this.#page.moments.day(last)}.`}`;
+    const latest = Number.isNaN(last) ? "" : ` The latest is of ${this.#page.moments.day(last)}.`;
+
+    return `Nothing in the ${RANGES[range].words}.${latest}`;
   }
 
   #headline(model, range, choice, total, before) {
@@ -236,8 +249,8 @@ export class Card {
 
   #legend(model, { series, left }, choice) {
     const legend = this.#part(".legend");
-    const totals = series.map(({ total }) => total);
-    const items = choice.split ? model.series.map((one, index) => legendItem(one, model.sum ? model.values.short(totals[index]) : "")) : [];
+    const totals = series.map(({ total }) => (model.sum ? model.values.short(total) : ""));
+    const items = choice.split ? model.series.map((one, index) => legendItem(one, totals[index])) : [];
     if (left > 0) {
       items.push(legendItem({ name: `${left} more not shown`, colour: "none" }, ""));
     }
@@ -286,22 +299,26 @@ export class Card {
     const measures = numericMeasures(this.metric);
     const splits = splitDimensions(this.metric);
     const { measure, aggregate, split } = this.#choice;
-    const events = ["", "Events"];
-    fill(this.#part(".pick-measure"), [...measures.map((one) => [one.name, measureWords(one)]), events], measure?.name ?? "");
+    const named = measures.map((one) => [one.name, measureWords(one)]);
+    const splittable = splits.map((name) => [name, `By ${words(name).toLowerCase()}`]);
+    fill(this.#part(".pick-measure"), [...named, ["", "Events"]], measure?.name ?? "");
     fill(this.#part(".pick-aggregate"), Object.entries(AGGREGATES), aggregate);
-    fill(this.#part(".pick-split"), [["", "No split"], ...splits.map((name) => [name, `By ${words(name).toLowerCase()}`])], split ?? "");
+    fill(this.#part(".pick-split"), [["", "No split"], ...splittable], split ?? "");
     this.#part(".only").hidden = measures.length > 0;
     this.#part(".pick-aggregate").hidden = measure === null;
   }
 
   #listen() {
-    const [measure, aggregate, split] = ["measure", "aggregate", "split"].map((name) => this.#part(`.pick-${name} select`));
+    const select = (name) => this.#part(`.pick-${name} select`);
+    const [measure, aggregate, split] = ["measure", "aggregate", "split"].map(select);
     measure.addEventListener("change", () => {
       const chosen = numericMeasures(this.metric).find(({ name }) => name === measure.value) ?? null;
       this.#choose(chosen, chosen ? usualAggregate(chosen) : "count", this.#choice.split);
     });
     aggregate.addEventListener("change", () => this.#choose(this.#choice.measure, aggregate.value, this.#choice.split));
-    split.addEventListener("change", () => this.#choose(this.#choice.measure, this.#choice.aggregate, split.value || null));
+    split.addEventListener("change", () => {
+      this.#choose(this.#choice.measure, this.#choice.aggregate, split.value || null);
+    });
   }
 
   #choose(measure, aggregate, split) {
@@ -322,6 +339,15 @@ export class Card {
       part.textContent = content;
     }
   }
+}
+
+/** A split that the server refuses, for having too many values, is one that is not shown unasked. */
+function passOver(problem) {
+  if (problem.kind !== "refused") {
+    throw problem;
+  }
+
+  return null;
 }
 
 function fill(pick, options, chosen) {

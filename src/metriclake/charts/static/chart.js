@@ -11,7 +11,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const TOP = 10;
 const BOTTOM = 26;
 const WIDEST_BAR = 34;
-const TICK_GAP = 54;
+const TICK_GAP = 50;
 /** Room assumed beside every chart, so that cards of one width agree on their times whatever their values. */
 const WIDE_LABELS = 60;
 
@@ -147,12 +147,15 @@ function layoutOf(model, width, height, measure) {
 }
 
 function stackTops(model) {
-  return model.times.map((_, index) => model.series.reduce((sum, { values }) => sum + Math.max(0, values[index] ?? 0), 0));
+  const top = (index) => model.series.reduce((sum, { values }) => sum + Math.max(0, values[index] ?? 0), 0);
+
+  return model.times.map((_, index) => top(index));
 }
 
 function picture(layout, fresh) {
   const { model, width, height } = layout;
-  const svg = element("svg", { class: "picture", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": model.label });
+  const box = { width, height, viewBox: `0 0 ${width} ${height}` };
+  const svg = element("svg", { class: "picture", ...box, role: "img", "aria-label": model.label });
   const marks = model.kind === "bar" ? barMarks(layout) : lineMarks(layout);
   marks.classList.toggle("fresh-marks", fresh);
   // A bar's cursor is a band behind it, a line's a hair and dots before it.
@@ -180,7 +183,7 @@ function timeLabels({ model, x, width, height, measure }) {
   for (const time of times) {
     const label = model.moments.tick(time, step);
     const half = measure(label) / 2;
-    const centre = model.interval === "hour" && step !== "hour" ? x(time) : (x(time) + x(intervalEnd(time, model.interval))) / 2;
+    const centre = (x(time) + x(intervalEnd(time, model.interval))) / 2;
     const at = Math.min(Math.max(centre, half), width - half);
     if (at - half >= free && Math.abs(at - centre) < half) {
       group.append(text(label, { class: "tick", x: round(at), y: height - 6, "text-anchor": "middle" }));
@@ -197,9 +200,12 @@ function barMarks(layout) {
   model.times.forEach((time, index) => {
     const pitch = x(ends[index]) - x(time);
     const wide = Math.max(1, Math.min(WIDEST_BAR, pitch - Math.max(1, Math.min(8, pitch * 0.24))));
-    const stack = stackAt(layout, index).map(({ colour, top, bottom, crown }) =>
-      element("path", { class: colour, d: barPath(centres[index] - wide / 2, wide, top, bottom, crown ? Math.min(4, wide / 3) : 0) }),
-    );
+    const start = centres[index] - wide / 2;
+    const stack = stackAt(layout, index).map(({ colour, top, bottom, crown }) => {
+      const radius = crown ? Math.min(4, wide / 3) : 0;
+
+      return element("path", { class: colour, d: barPath(start, wide, top, bottom, radius) });
+    });
     const holder = element("g", unfinished[index] ? { class: "unfinished" } : {});
     holder.append(...stack);
     group.append(holder);
@@ -231,7 +237,9 @@ function barPath(left, width, top, bottom, radius) {
   const [a, b, c, d] = [left, left + width, top, bottom].map(round);
   const r = round(Math.min(radius, bottom - top));
 
-  return `M${a} ${d}V${round(c + r)}Q${a} ${c} ${round(a + r)} ${c}H${round(b - r)}Q${b} ${c} ${b} ${round(c + r)}V${d}Z`;
+  const [shoulder, near, far] = [round(c + r), round(a + r), round(b - r)];
+
+  return `M${a} ${d}V${shoulder}Q${a} ${c} ${near} ${c}H${far}Q${b} ${c} ${b} ${shoulder}V${d}Z`;
 }
 
 function lineMarks(layout) {
@@ -239,7 +247,8 @@ function lineMarks(layout) {
   const alone = layout.model.series.length === 1 && layout.axis.domain[0] === 0;
   for (const series of layout.model.series) {
     const runs = runsOf(layout, series);
-    group.append(...(alone && runs.length === 1 ? shade(layout, series, runs) : []), ...bridges(series, runs), ...runs.flatMap((run) => strokes(series, run)));
+    const shades = alone && runs.length === 1 ? shade(layout, series, runs[0]) : [];
+    group.append(...shades, ...bridges(series, runs), ...runs.flatMap((run) => strokes(series, run)));
   }
 
   return group;
@@ -286,35 +295,36 @@ function strokes({ colour }, run) {
   }
   if (firm.length < pieces.length) {
     const start = points[firm.length].map(round).join(" ");
-    marks.push(element("path", { class: `stroke dashed ${colour}`, d: `M${start}${pieces.slice(firm.length).join("")}` }));
+    const rest = pieces.slice(firm.length).join("");
+    marks.push(element("path", { class: `stroke dashed ${colour}`, d: `M${start}${rest}` }));
   }
 
   return marks;
 }
 
-function shade({ y, axis }, { colour }, runs) {
+/** Returns the shade below a lone line without a hole, and the gradient that fills it. */
+function shade({ y, axis }, { colour }, run) {
+  if (run.length < 2) {
+    return [];
+  }
   drawn += 1;
   const id = `shade-${drawn}`;
   const gradient = element("linearGradient", { id, class: colour, x1: 0, x2: 0, y1: 0, y2: 1 });
   gradient.append(element("stop", { class: "shade-from", offset: 0 }), element("stop", { class: "shade-to", offset: 1 }));
+  const points = run.map(({ point }) => point);
   const base = round(y(axis.domain[0]));
-  const areas = runs.filter((run) => run.length > 1).map((run) => {
-    const points = run.map(({ point }) => point);
-    const [first, last] = [points[0], points.at(-1)];
+  const outline = `M${points[0].map(round).join(" ")}${curve(points).join("")}V${base}H${round(points[0][0])}Z`;
 
-    return element("path", {
-      class: "shade", fill: `url(#${id})`, d: `M${first.map(round).join(" ")}${curve(points).join("")}V${base}H${round(first[0])}Z`,
-    });
-  });
-
-  return [gradient, ...areas];
+  return [gradient, element("path", { class: "shade", fill: `url(#${id})`, d: outline })];
 }
 
 function cursorAt({ model, centres, ends, x, y, height }, index) {
   if (model.kind === "bar") {
     const left = x(model.times[index]);
 
-    return [element("rect", { class: "band", x: round(left), y: TOP, width: round(x(ends[index]) - left), height: height - BOTTOM - TOP })];
+    const size = { width: round(x(ends[index]) - left), height: height - BOTTOM - TOP };
+
+    return [element("rect", { class: "band", x: round(left), y: TOP, ...size })];
   }
   const at = round(centres[index]);
   const dots = model.series
@@ -328,11 +338,11 @@ function tipRows(model, index) {
   const title = html("p", "tip-title", bucketName(model, index));
   const rows = model.series.map(({ name, colour, values }) => tipRow(colour, name, written(model, values[index])));
   if (model.sum && model.series.length > 1) {
-    rows.push(tipRow("total", "Total", written(model, model.series.reduce((sum, { values }) => sum + (values[index] ?? 0), 0))));
+    const total = model.series.reduce((sum, { values }) => sum + (values[index] ?? 0), 0);
+    rows.push(tipRow("total", "Total", written(model, total)));
   }
 
-  // A stack is read from its top.
-  return [title, ...(model.kind === "bar" && !model.sum ? rows.reverse() : rows)];
+  return [title, ...rows];
 }
 
 function tipRow(colour, name, value) {
@@ -346,11 +356,13 @@ function place(tip, { width, centres, left }, index) {
   const [wide, gap] = [tip.offsetWidth, 14];
   const fitsRight = centres[index] + gap + wide <= width;
   const at = fitsRight ? centres[index] + gap : centres[index] - gap - wide;
-  tip.style.transform = `translate(${Math.round(Math.max(Math.min(left, width - wide), Math.min(at, width - wide)))}px, 0)`;
+  const furthest = width - wide;
+  tip.style.transform = `translate(${Math.round(Math.max(Math.min(left, furthest), Math.min(at, furthest)))}px, 0)`;
 }
 
 function spoken(model, index) {
-  const values = model.series.map(({ name, values: all }) => `${model.series.length > 1 ? `${name} ` : ""}${written(model, all[index])}`);
+  const many = model.series.length > 1;
+  const values = model.series.map(({ name, values: all }) => (many ? `${name} ` : "") + written(model, all[index]));
 
   return `${bucketName(model, index)}: ${values.join(", ")}`;
 }
@@ -370,8 +382,9 @@ function written(model, value) {
 /** Returns the rows of the table that stands behind a chart for those who do not see it: header first. */
 export function tableRows(model) {
   const head = ["Time", ...model.series.map(({ name }) => name)];
+  const cells = (index) => model.series.map(({ values }) => written(model, values[index]));
 
-  return [head, ...model.times.map((_, index) => [bucketName(model, index), ...model.series.map(({ values }) => written(model, values[index]))])];
+  return [head, ...model.times.map((_, index) => [bucketName(model, index), ...cells(index)])];
 }
 
 function textWidth(content, host) {

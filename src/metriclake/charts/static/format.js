@@ -6,12 +6,17 @@
 
 const SECONDS = new Map(Object.entries({
   nanoseconds: 1e-9, ns: 1e-9, microseconds: 1e-6, us: 1e-6, milliseconds: 0.001, millisecond: 0.001, ms: 0.001,
-  seconds: 1, second: 1, sec: 1, s: 1, minutes: 60, minute: 60, min: 60, hours: 3600, hour: 3600, h: 3600, days: 86_400, day: 86_400, d: 86_400,
+  seconds: 1, second: 1, sec: 1, s: 1, minutes: 60, minute: 60, min: 60, hours: 3600, hour: 3600, h: 3600,
+  days: 86_400, day: 86_400, d: 86_400,
 }));
 const RATIOS = new Map(Object.entries({ ratio: 1, fraction: 1, percent: 0.01, "%": 0.01 }));
-const BYTES = new Map(Object.entries({ bytes: 1, byte: 1, b: 1, kilobytes: 1e3, kb: 1e3, megabytes: 1e6, mb: 1e6, gigabytes: 1e9, gb: 1e9 }));
+const BYTES = new Map(Object.entries({
+  bytes: 1, byte: 1, b: 1, kilobytes: 1e3, kb: 1e3, megabytes: 1e6, mb: 1e6, gigabytes: 1e9, gb: 1e9,
+}));
 const CURRENCIES = new Set(Intl.supportedValuesOf?.("currency"));
-const BYTE_UNITS = [["petabyte", 1e15], ["terabyte", 1e12], ["gigabyte", 1e9], ["megabyte", 1e6], ["kilobyte", 1e3], ["byte", 1]];
+const BYTE_UNITS = [
+  ["petabyte", 1e15], ["terabyte", 1e12], ["gigabyte", 1e9], ["megabyte", 1e6], ["kilobyte", 1e3], ["byte", 1],
+];
 const CLOCK = [["day", 86_400, "hour", 3600], ["hour", 3600, "minute", 60], ["minute", 60, "second", 1]];
 
 /**
@@ -35,8 +40,11 @@ export function valueFormat(unit, locale) {
     const write = (value) => bytes(value * BYTES.get(key), locale);
     return { tick: write, short: write, full: write, label: "", second: 0 };
   }
+  if (CURRENCIES.has(name)) {
+    return plainFormat({ style: "currency", currency: name }, "", locale);
+  }
 
-  return CURRENCIES.has(name) ? plainFormat({ style: "currency", currency: name }, "", locale) : plainFormat({}, name, locale);
+  return plainFormat({}, name, locale);
 }
 
 function ratioFormat(one, locale) {
@@ -53,13 +61,14 @@ function ratioFormat(one, locale) {
 }
 
 function plainFormat(style, label, locale) {
-  const compact = new Intl.NumberFormat(locale, { ...style, notation: "compact", minimumFractionDigits: 0, maximumSignificantDigits: 3 });
-  const exact = (digits) => new Intl.NumberFormat(locale, { ...style, minimumFractionDigits: 0, maximumFractionDigits: digits });
+  const written = (more) => new Intl.NumberFormat(locale, { ...style, minimumFractionDigits: 0, ...more });
+  const compact = written({ notation: "compact", maximumSignificantDigits: 3 });
+  const exact = (digits) => written({ maximumFractionDigits: digits });
   const precise = (value) => exact(Math.abs(value) < 10 ? 2 : style.currency ? 0 : 1).format(value);
 
   return {
     // Where steps are small against the values, three digits would write neighbouring ticks alike.
-    tick: (value, step) => (step >= Math.abs(value) / 200 ? compact.format(value) : exact(digitsOf(step)).format(value)),
+    tick: (value, step) => (step >= Math.abs(value) / 200 ? compact : exact(digitsOf(step))).format(value),
     short: (value) => (Math.abs(value) >= 100_000 ? compact.format(value) : precise(value)),
     full: precise,
     label,
@@ -67,8 +76,11 @@ function plainFormat(style, label, locale) {
   };
 }
 
+/** Returns how many decimals tell the multiples of a step apart; steps of 2.5 need one more than those of 2 or 5. */
 function digitsOf(step) {
-  return Math.min(6, Math.max(0, -Math.floor(Math.log10(step) + 1e-9) + (/^0*25/.test(String(step).replace(".", "")) ? 1 : 0)));
+  const quarter = /^0*25/.test(String(step).replace(".", "")) ? 1 : 0;
+
+  return Math.min(6, Math.max(0, quarter - Math.floor(Math.log10(step) + 1e-9)));
 }
 
 /** Writes seconds with at most two units: 250ms, 12.5s, 3h 20m, 2d 4h. */
@@ -167,14 +179,15 @@ export function change(now, before, unit, locale) {
     return `${new Intl.NumberFormat(locale, { maximumFractionDigits: 1 }).format(points)} pts`;
   }
   const share = Math.abs(now / before - 1);
-  const digits = share < 0.0995 ? 1 : 0;
+  const written = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: share < 0.0995 ? 1 : 0 });
 
-  return share < 10 ? new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: digits }).format(share) : "";
+  return share < 10 ? written.format(share) : "";
 }
 
 /** Makes words of an identifier: pull_requests_merged is "Pull requests merged". */
 export function words(name) {
-  const text = name.replace(/[_.:$-]+/g, " ").replace(/([a-z0-9])([A-Z])/g, (_, a, b) => `${a} ${b.toLowerCase()}`).trim();
+  const apart = name.replace(/([a-z0-9])([A-Z])/g, (_, a, b) => `${a} ${b.toLowerCase()}`);
+  const text = apart.replace(/[_.:$-]+/g, " ").trim();
 
   return text ? text[0].toUpperCase() + text.slice(1) : name;
 }

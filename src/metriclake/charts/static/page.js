@@ -11,9 +11,18 @@ const CATALOG_EVERY_MS = 15_000;
 const SLOWEST_MS = 60_000;
 
 const STATES = {
-  missing: ["Open this page from your product", "It shows numbers only to someone who brings a key, and the link that led here had none. Go back and open the dashboard again."],
-  token: ["This visit has ended", "The key that came with the link is no longer valid. Go back to your product and open the dashboard again."],
-  forbidden: ["This dashboard is not open to you", "The key that came with the link does not allow it. Ask whoever gave you the link."],
+  missing: [
+    "Open this page from your product",
+    "It shows numbers only to someone who brings a key, and the link to it had none. Go back and open it again.",
+  ],
+  token: [
+    "This visit has ended",
+    "The key that came with the link is no longer valid. Go back to your product and open the dashboard again.",
+  ],
+  forbidden: [
+    "This dashboard is not open to you",
+    "The key that came with the link does not allow it. Ask whoever gave you the link.",
+  ],
   network: ["The server cannot be reached", "Check your connection. The page keeps trying by itself."],
   server: ["The numbers are not available right now", "The page keeps trying by itself."],
   refused: ["The numbers are not available", "The server did not accept the question."],

@@ -15,23 +15,32 @@ export const RANGES = {
 /** Aggregates offered for a measure, with their words. */
 export const AGGREGATES = { sum: "Total", avg: "Average", min: "Minimum", max: "Maximum" };
 
-const AVERAGED_UNIT = /^((nano|micro|milli)?seconds?|ns|us|ms|s|minutes?|min|hours?|h|days?|d|ratio|fraction|percent|%|score|points)$/i;
-const AVERAGED_NAME = /(^|_)(score|ratio|rate|percent|percentage|duration|latency|age|lead_time|seconds|ms|temperature)$/i;
-const NOT_OFFERED = /^(tenant_id|event_id|environment|tenant_.*)$/;
+const TIME_UNIT = /^((nano|micro|milli)?seconds?|ns|us|ms|s|minutes?|min|hours?|h|days?|d)$/i;
+const SHARE_UNIT = /^(ratio|fraction|percent|%|score|points)$/i;
+const AVERAGED_NAME = /(^|_)(score|ratio|rate|percent|percentage|duration|latency|age|lead_time|seconds|ms)$/i;
+/** The same for all of a tenant's events, as its attributes are, or another for each. */
+const NOT_OFFERED = /^(tenant_.*|event_id)$/;
+/** Names whose values are usually few and telling; tried first. */
+const TELLING = /(^|_)(severity|priority|status|state|result|outcome|level|type|kind|category|tier)$/i;
 
 /** Returns the measures that can be drawn. */
 export function numericMeasures(metric) {
   return (metric.measures ?? []).filter(({ type }) => type === "double" || type === "integer");
 }
 
-/** Returns the dimensions worth splitting by: not those that are the same for all of a tenant or for none. */
+/** Returns the dimensions worth splitting by, the likeliest first. */
 export function splitDimensions(metric) {
-  return (metric.dimensions ?? []).map(({ name }) => name).filter((name) => !NOT_OFFERED.test(name));
+  const names = (metric.dimensions ?? []).map(({ name }) => name);
+  const offered = names.filter((name) => !NOT_OFFERED.test(name));
+
+  return [...offered.filter((name) => TELLING.test(name)), ...offered.filter((name) => !TELLING.test(name))];
 }
 
 /** Returns how a measure is put together unless the reader says otherwise: times and shares are averaged. */
 export function usualAggregate(measure) {
-  return AVERAGED_UNIT.test(measure.unit ?? "") || AVERAGED_NAME.test(measure.name) ? "avg" : "sum";
+  const unit = measure.unit ?? "";
+
+  return TIME_UNIT.test(unit) || SHARE_UNIT.test(unit) || AVERAGED_NAME.test(measure.name) ? "avg" : "sum";
 }
 
 /** Returns what a card shows at first: the first numeric measure, else the number of events. */
@@ -63,7 +72,7 @@ export function chartQuestion(metric, choice, range, timezone) {
   };
 }
 
-/** Returns the question for one number over a whole range, `{last}` or `{from, to}`. */
+/** Returns the question for one number over a range, `{from, to}`. */
 export function totalQuestion(metric, choice, range, timezone) {
   return { ...subject(metric, choice), range, interval: "none", timezone };
 }

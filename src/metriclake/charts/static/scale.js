@@ -8,10 +8,17 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-const STEP_MS = { minute: MINUTE, "5m": 5 * MINUTE, hour: HOUR, day: DAY, week: 7 * DAY, month: 30.44 * DAY, quarter: 91.3 * DAY, year: 365.25 * DAY };
+/** How long intervals are, those of the calendar on average. */
+const STEP_MS = {
+  minute: MINUTE, "5m": 5 * MINUTE, hour: HOUR, day: DAY, week: 7 * DAY,
+  month: 30.44 * DAY, quarter: 91.3 * DAY, year: 365.25 * DAY,
+};
 
 /** Steps of a clock and a calendar, in seconds: 3h reads better than 2h 46m. */
-const CLOCK_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 432_000, 604_800];
+const CLOCK_STEPS = [
+  1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200,
+  86_400, 172_800, 432_000, 604_800,
+];
 
 const CALENDAR = [
   ["hour", 1], ["hour", 2], ["hour", 3], ["hour", 6], ["hour", 12], ["day", 1], ["day", 2], ["day", 7], ["day", 14],

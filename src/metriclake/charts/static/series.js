@@ -16,9 +16,10 @@ const LADDERS = [
 export const OTHER = Symbol("other");
 
 /**
- * Returns `{times, series: [{key, step, values, total}], left}`; times in milliseconds, values null where none is known.
+ * Returns `{times, series: [{key, step, values, total}], left}`; times in milliseconds, values null where unknown.
  *
- * `step` is the key's place on its ladder, -1 without one. `left` is how many series are not shown: averages have no sum, so beyond the largest there can be no "other".
+ * `step` is the key's place on its ladder, -1 without one. `left` is how many series are not shown: averages have no
+ * sum, so beyond the largest there can be no "other".
  */
 export function seriesOf(answer, { split, aggregate }) {
   const { times, groups } = gather(answer, split);
@@ -28,7 +29,8 @@ export function seriesOf(answer, { split, aggregate }) {
 
     return { key, step: -1, values, total: totalOf(values, aggregate) };
   });
-  const ladder = LADDERS.find((steps) => all.length > 1 && all.every(({ key }) => steps.includes(String(key).toLowerCase())));
+  const isOn = (steps) => all.every(({ key }) => steps.includes(String(key).toLowerCase()));
+  const ladder = all.length > 1 ? LADDERS.find(isOn) : undefined;
   const ranked = ladder ? byLadder(all, ladder) : all.sort((a, b) => b.total - a.total || compare(a.key, b.key));
 
   return { times, ...folded(ranked, aggregate) };
@@ -50,8 +52,9 @@ export function colourSlots(keys, before) {
   const slots = new Map(keys.filter((key) => before.has(key)).map((key) => [key, before.get(key)]));
   const taken = new Set(slots.values());
   for (const key of keys.filter((wanted) => !slots.has(wanted))) {
-    const slot = key === OTHER ? -1 : Array.from({ length: MOST }, (_, index) => index).find((index) => !taken.has(index));
-    slots.set(key, slot ?? -1);
+    const free = Array.from({ length: MOST }, (_, index) => index).find((index) => !taken.has(index));
+    const slot = key === OTHER ? -1 : (free ?? -1);
+    slots.set(key, slot);
     taken.add(slot);
   }
 

@@ -1,0 +1,7 @@
+"""
+The internal routes: for the admin key alone.
+"""
+
+from metriclake.admin.routes import Admin
+
+__all__ = ["Admin"]

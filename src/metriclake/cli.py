@@ -1,0 +1,340 @@
+"""
+The command line: thin, over the same functions and routes as everything else.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import click
+
+from metriclake import __version__
+from metriclake._config import DEFAULT_DATA, DEFAULT_HOST, DEFAULT_PORT, DataDirectory, environment
+from metriclake._errors import InvalidPipeline, MetriclakeError
+from metriclake.app import configure
+from metriclake.cli_output import print_answer, print_status
+from metriclake.pipeline import duration
+from metriclake.serve import check_host, listen, log_to_stderr, reach, run
+from metriclake.tokens import load_keys, mint_tenant
+
+_P = ParamSpec("_P")
+_PIPELINE = "metriclake.yaml"
+
+_data = click.option(
+    "--data", "root", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_DATA, show_default=True,
+    help="The data directory.",
+)  # fmt: skip
+_file = click.option(
+    "-c", "--config", "config", type=click.Path(dir_okay=False, path_type=Path), default=None,
+    help=f"The pipeline file.  [default: {_PIPELINE}, or the one last served from the data directory]",
+)  # fmt: skip
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _said(command: Callable[_P, None]) -> Callable[_P, None]:
+    """
+    End a command that is refused with its error and exit code 1.
+    """
+
+    @wraps(command)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except InvalidPipeline as error:
+            click.echo(f"{error}\n{len(error.faults)} fault(s); nothing was changed", err=True)
+            sys.exit(1)
+        except MetriclakeError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(1)
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="metriclake")
+def main() -> None:
+    """
+    Tenant-separated metrics for SaaS products: events in, each customer's own charts out.
+    """
+
+
+@main.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
+@_said
+def init(folder: Path) -> None:
+    """
+    Write a first pipeline file and tenants file into FOLDER.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (_PIPELINE, "tenants.yaml"):
+        target = folder / name
+        if target.exists():
+            raise MetriclakeError(f"{target} is there already: nothing was written over it")
+    for name in (_PIPELINE, "tenants.yaml"):
+        text = files("metriclake.samples").joinpath(name).read_text(encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8")
+        click.echo(f"wrote {folder / name}")
+    click.echo("next: metriclake check, then metriclake up")
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default=_PIPELINE)
+@_json
+@_said
+def check(file: Path, *, as_json: bool) -> None:
+    """
+    Check the pipeline FILE: all its faults, each with its place.
+    """
+    try:
+        configured = configure(file, environment().variables)
+    except InvalidPipeline as error:
+        if not as_json:
+            raise
+        faults = [{"place": fault.place, "error": fault.what, "hint": fault.hint} for fault in error.faults]
+        click.echo(json.dumps({"ok": False, "faults": faults}))
+        sys.exit(1)
+    pipeline = configured.loaded.pipeline
+    facts = {"ok": True, "metrics": list(pipeline.metrics), "version": configured.loaded.version}
+    click.echo(json.dumps(facts) if as_json else f"{file}: {len(pipeline.metrics)} metrics, no faults")
+
+
+@main.command()
+@_file
+@_data
+@click.option("--host", default=DEFAULT_HOST, show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0: any free one.")
+@click.option("--role", default=None, help="The roles of this process; on the embedded engines: all.")
+@_said
+def up(config: Path | None, root: Path, host: str, port: int, role: str | None) -> None:
+    """
+    Serve: doors, stream, store, query and charts in one process.
+    """
+    if role not in (None, "all", "gateway,stream,store,query"):
+        raise MetriclakeError("--role: chDB allows one process, so on the embedded engines all roles run together")
+    env = environment()
+    check_host(host, env)
+    log_to_stderr()
+    data = DataDirectory(root)
+    configured = configure(_pipeline(config, data), env.variables)
+    with listen(host, port) as listener:
+        run(configured, data, env, listener)
+
+
+@main.command()
+@click.option("--once", is_flag=True, help="Feed, print the books, end; exit 0 only if they balance.")
+@click.option("--data", "root", type=click.Path(file_okay=False, path_type=Path), default=None,
+              help="Keep the data there.  [default: a folder that is removed at the end]")  # fmt: skip
+@click.option("--port", type=click.IntRange(0, 65535), default=None, help="The port.  [default: 8321, or a free one]")
+@_said
+def demo(root: Path | None, port: int | None, *, once: bool) -> None:
+    """
+    Serve sample events of three customers: 90 days of history, then a live trickle.
+    """
+    from metriclake.demo import show  # noqa: PLC0415 - no other command pays for it
+
+    log_to_stderr("WARNING")
+    balanced = asyncio.run(show(root, port, environment(), once=once))
+    if not balanced:
+        raise MetriclakeError("the books do not balance")
+
+
+@main.command()
+@click.argument("file", type=click.Path(allow_dash=True, dir_okay=False), default="-")
+@click.option("--door", type=click.Choice(["events", "metrics", "github"]), default="events", show_default=True)
+@click.option("--url", default=None, help="The server.  [default: the one that serves the data directory]")
+@_file
+@_data
+@_json
+@_said
+def put(file: str, door: str, url: str | None, config: Path | None, root: Path, *, as_json: bool) -> None:
+    """
+    Send the events in FILE (NDJSON or a JSON array, also gzip or zstd; - is standard input) through a door.
+    """
+    from metriclake.put import send  # noqa: PLC0415 - no other command pays for it
+
+    data = DataDirectory(root)
+
+    async def work() -> dict[str, Any]:
+        async with reach(data, environment(), lambda: _pipeline(config, data), url) as reached:
+            sent: dict[str, Any] = await send(reached, file, door)
+            return sent
+
+    sent = _run(work())
+    if as_json:
+        click.echo(json.dumps(sent))
+    else:
+        click.echo(f"{sent['accepted']} accepted, {len(sent['rejected'])} rejected")
+        for item in sent["rejected"][:20]:
+            click.echo(f"  item {item['index']}: {item['error']}", err=True)
+    if sent["rejected"]:
+        sys.exit(1)
+
+
+@main.group()
+def token() -> None:
+    """
+    Print a key, or mint a token; it is the last line printed.
+    """
+
+
+@token.command("tenant")
+@click.argument("tenant")
+@click.option("--ttl", default="15m", show_default=True, help="How long it lives, at most 24h.")
+@click.option("--metrics", default=None, help="Only these metrics, comma-separated.")
+@click.option("--origin", default=None, help="Only for pages of this origin.")
+@_data
+@_said
+def token_tenant(tenant: str, ttl: str, metrics: str | None, origin: str | None, root: Path) -> None:
+    """
+    Mint a token that reads the metrics of TENANT.
+    """
+    try:
+        lives = duration(ttl)
+    except ValueError as error:
+        raise click.BadParameter("a whole number and a unit, such as 15m", param_hint="--ttl") from error
+    keys = load_keys(DataDirectory(root).keys, environment())
+    names = tuple(metrics.split(",")) if metrics is not None else None
+    click.echo(mint_tenant(keys.signing, tenant, now=datetime.now(UTC), ttl=lives, metrics=names, origin=origin))
+
+
+@token.command("ingest")
+@_data
+@_said
+def token_ingest(root: Path) -> None:
+    """
+    Print the ingest key.
+    """
+    click.echo(load_keys(DataDirectory(root).keys, environment()).ingest)
+
+
+@token.command("admin")
+@_data
+@_said
+def token_admin(root: Path) -> None:
+    """
+    Print the admin key.
+    """
+    click.echo(load_keys(DataDirectory(root).keys, environment()).admin)
+
+
+@token.command("github")
+@_data
+@_said
+def token_github(root: Path) -> None:
+    """
+    Print the secret of GitHub webhooks.
+    """
+    click.echo(load_keys(DataDirectory(root).keys, environment()).github)
+
+
+@main.command()
+@_file
+@_data
+@_json
+@_said
+def status(config: Path | None, root: Path, *, as_json: bool) -> None:
+    """
+    Tell where every event is: the books, and how far each stage is behind.
+    """
+    data = DataDirectory(root)
+    if not data.root.is_dir():
+        raise MetriclakeError(f"{root} is not a data directory: name it with --data")
+
+    async def work() -> dict[str, Any]:
+        async with reach(data, environment(), lambda: _pipeline(config, data)) as reached:
+            answer: dict[str, Any] = await reached.ask("GET", "/v1/admin/status", reached.keys.admin)
+            return answer
+
+    found = _run(work())
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_status(found)
+
+
+@main.command()
+@click.argument("sql", required=False)
+@click.option("--tenant", required=True, help="Whose metrics.")
+@click.option("--metric", default=None)
+@click.option("--measure", default=None)
+@click.option("--aggregate", default=None, help="count, sum, avg, min or max.")
+@click.option("--last", default="30d", show_default=True, help="How far back.")
+@click.option("--from", "start", default=None, help="RFC 3339; instead of --last.")
+@click.option("--to", "end", default=None, help="RFC 3339.")
+@click.option("--interval", default="none", show_default=True)
+@click.option("--timezone", default="UTC", show_default=True)
+@click.option("--group-by", default=None, help="Dimensions, comma-separated.")
+@click.option("--fill", default="none", show_default=True)
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@_file
+@_data
+@_json
+@_said
+def query(  # noqa: PLR0913 - one for each option
+    *, sql: str | None, tenant: str, metric: str | None, config: Path | None, root: Path, as_json: bool, as_csv: bool,
+    **asked: str | None,
+) -> None:  # fmt: skip
+    """
+    Ask about one metric of one tenant.
+    """
+    if sql is not None:
+        raise MetriclakeError("SQL is not in this version of metriclake yet: ask with --metric")
+    if metric is None:
+        raise click.UsageError("name the metric with --metric")
+    data = DataDirectory(root)
+    question = _question(metric, asked)
+
+    async def work() -> dict[str, Any]:
+        async with reach(data, environment(), lambda: _pipeline(config, data)) as reached:
+            key = mint_tenant(reached.keys.signing, tenant, now=datetime.now(UTC), ttl=timedelta(minutes=1))
+            answer: dict[str, Any] = await reached.ask("POST", "/v1/query", key, json=question)
+            return answer
+
+    answer = _run(work())
+    if as_json:
+        click.echo(json.dumps(answer))
+    elif as_csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerow([column["name"] for column in answer["columns"]])
+        writer.writerows(answer["rows"])
+    else:
+        print_answer(answer)
+
+
+def _question(metric: str, asked: dict[str, str | None]) -> dict[str, Any]:
+    spans = {key: asked.pop(key) for key in ("last", "start", "end")}
+    groups = asked.pop("group_by")
+    question: dict[str, Any] = {"metric": metric, **{key: value for key, value in asked.items() if value is not None}}
+    if spans["start"] or spans["end"]:
+        question["range"] = {"from": spans["start"], "to": spans["end"]}
+    else:
+        question["range"] = {"last": spans["last"]}
+    if groups:
+        question["group_by"] = groups.split(",")
+    return question
+
+
+def _pipeline(config: Path | None, data: DataDirectory) -> Path:
+    """
+    Return the pipeline file: the one named, the one here, or the one last served from the data directory.
+    """
+    if config is not None:
+        return config
+    if not Path(_PIPELINE).exists() and data.served.exists():
+        return Path(data.served.read_text(encoding="utf-8"))
+    return Path(_PIPELINE)
+
+
+def _run(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    return asyncio.run(work)

@@ -1,0 +1,87 @@
+"""
+Where intervals start, in a time zone: its days and months, whatever the clocks do.
+
+Pure. The store's engine truncates in the same way; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from metriclake.store import Bucket
+
+_FIXED = {
+    Bucket.MINUTE: timedelta(minutes=1),
+    Bucket.FIVE_MINUTES: timedelta(minutes=5),
+    Bucket.HOUR: timedelta(hours=1),
+}
+_MONTHS = {Bucket.MONTH: 1, Bucket.QUARTER: 3, Bucket.YEAR: 12}
+_MOST = 100_000
+
+
+def start_of(moment: datetime, bucket: Bucket, zone: str) -> datetime:
+    """
+    Return the start of the interval that holds `moment`, in UTC.
+    """
+    local = moment.astimezone(ZoneInfo(zone))
+    if bucket in _FIXED:
+        step = _FIXED[bucket]
+        into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond) % step
+        return (moment - into).astimezone(UTC)
+    return _midnight(_first_day(local, bucket), zone)
+
+
+def starts(start: datetime, end: datetime, bucket: Bucket, zone: str) -> Iterator[datetime]:
+    """
+    Yield the starts of the intervals that [start, end) touches, in UTC.
+    """
+    found = start_of(start, bucket, zone)
+    while found < end:
+        yield found
+        found = _next(found, bucket, zone)
+
+
+def count(start: datetime, end: datetime, bucket: Bucket, zone: str) -> int:
+    """
+    Return how many intervals [start, end) touches, counting no further than a bound.
+    """
+    number = 0
+    for _ in starts(start, end, bucket, zone):
+        number += 1
+        if number > _MOST:
+            break
+    return number
+
+
+def _next(start: datetime, bucket: Bucket, zone: str) -> datetime:
+    if bucket in _FIXED:
+        return start_of(start + _FIXED[bucket], bucket, zone)
+    local = start.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    if bucket in _MONTHS:
+        months = local.year * 12 + local.month - 1 + _MONTHS[bucket]
+        return _midnight(local.replace(year=months // 12, month=months % 12 + 1, day=1), zone)
+    return _midnight(local + timedelta(days=7 if bucket is Bucket.WEEK else 1), zone)
+
+
+def _first_day(local: datetime, bucket: Bucket) -> datetime:
+    day = local.replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    if bucket is Bucket.WEEK:
+        return day - timedelta(days=day.weekday())
+    if bucket is Bucket.DAY:
+        return day
+    months = _MONTHS[bucket]
+    return day.replace(month=(day.month - 1) // months * months + 1, day=1)
+
+
+def _midnight(day: datetime, zone: str) -> datetime:
+    """
+    Return the first moment of a day, also where its midnight is skipped.
+    """
+    info = ZoneInfo(zone)
+    midnight = day.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=info)
+    moment = midnight.astimezone(UTC)
+    if moment.astimezone(info).date() < midnight.date():
+        moment += midnight.replace(fold=0).utcoffset() - midnight.replace(fold=1).utcoffset()  # type: ignore[operator]
+    return moment

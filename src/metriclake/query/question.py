@@ -1,0 +1,216 @@
+"""
+What may be asked: the shape of a question, read from JSON with all its faults at once.
+
+Pure. Whether the metric, dimensions and measure exist for the tenant is decided in `plan`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from metriclake._errors import Fault, InvalidQuestion
+from metriclake.event import json_kind
+from metriclake.store import Bucket, Filter
+
+AGGREGATES = ("count", "sum", "avg", "min", "max")
+LATER_AGGREGATES = ("last", "unique", "p50", "p90", "p95", "p99", "rate")
+FILLS = ("none", "zero", "null")
+MAX_GROUPS = 3
+MAX_FILTER_VALUES = 1000
+MAX_SPAN = timedelta(days=3660)
+
+_KEYS = ("metric", "measure", "aggregate", "range", "interval", "timezone", "group_by", "filters", "fill")
+_LATER_KEYS = ("compare", "limit")
+_LAST = re.compile(r"(\d{1,6})(m|h|d|w)")
+_LAST_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """
+    A question that is well formed: of one metric, over [start, end) or the time back from now.
+    """
+
+    metric: str
+    aggregate: str
+    last: timedelta | None
+    start: datetime | None
+    end: datetime | None
+    measure: str | None = None
+    bucket: Bucket = Bucket.NONE
+    zone: str = "UTC"
+    group_by: tuple[str, ...] = ()
+    filters: tuple[Filter, ...] = ()
+    fill: str = "none"
+
+
+def parse(value: Any) -> Question:
+    """
+    Read a question. Raises InvalidQuestion with every fault.
+    """
+    return _Reader(value).question()
+
+
+class _Reader:
+    """
+    Take a question apart, noting each fault and going on.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.faults: list[Fault] = []
+        self.value: dict[str, Any] = value if isinstance(value, dict) else {}
+        if not isinstance(value, dict):
+            self.fault("question", f"is {json_kind(value)}, it must be an object")
+
+    def fault(self, place: str, what: str, hint: str = "") -> None:
+        self.faults.append(Fault(place, what, hint))
+
+    def question(self) -> Question:
+        self._keys()
+        aggregate = self._aggregate()
+        measure = self._text("measure")
+        if aggregate != "count" and measure is None and "measure" not in self.value:
+            self.fault("measure", f"is missing: `{aggregate}` needs one", "without a measure only `count` can be asked")
+        last, start, end = self._range()
+        question = Question(
+            metric=self._metric(),
+            aggregate=aggregate,
+            last=last,
+            start=start,
+            end=end,
+            measure=measure,
+            bucket=self._bucket(),
+            zone=self._zone(),
+            group_by=self._group_by(),
+            filters=self._filters(),
+            fill=self._choice("fill", FILLS, "none"),
+        )
+        if self.faults:
+            raise InvalidQuestion(tuple(self.faults))
+        return question
+
+    def _keys(self) -> None:
+        for key in self.value:
+            if key in _LATER_KEYS:
+                self.fault(key, "is not in this version of metriclake yet")
+            elif key not in _KEYS:
+                near = difflib.get_close_matches(key, _KEYS, n=1)
+                self.fault(key[:60], "is not part of a question", f"did you mean `{near[0]}`?" if near else "")
+
+    def _metric(self) -> str:
+        metric = self._text("metric")
+        if metric is None and "metric" not in self.value:
+            self.fault("metric", "is missing", "GET /v1/catalog lists yours")
+        return metric or ""
+
+    def _text(self, key: str) -> str | None:
+        value = self.value.get(key)
+        if value is None or isinstance(value, str):
+            return value or None
+        self.fault(key, f"is {json_kind(value)}, it must be text")
+        return None
+
+    def _choice(self, key: str, options: tuple[str, ...], default: str) -> str:
+        value = self.value.get(key, default)
+        if isinstance(value, str) and value in options:
+            return value
+        near = difflib.get_close_matches(value, options, n=1) if isinstance(value, str) else []
+        hint = f"did you mean `{near[0]}`?" if near else ""
+        self.fault(key, f"must be one of: {', '.join(options)}", hint)
+        return default
+
+    def _aggregate(self) -> str:
+        default = "sum" if self.value.get("measure") is not None else "count"
+        if self.value.get("aggregate") in LATER_AGGREGATES:
+            self.fault("aggregate", f"`{self.value['aggregate']}` is not in this version of metriclake yet")
+            return "count"
+        return self._choice("aggregate", AGGREGATES, default)
+
+    def _bucket(self) -> Bucket:
+        return Bucket(self._choice("interval", tuple(Bucket), Bucket.NONE))
+
+    def _zone(self) -> str:
+        zone = self._text("timezone") or "UTC"
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            self.fault("timezone", "is not a time zone", "such as UTC or Europe/Berlin")
+        return zone
+
+    def _range(self) -> tuple[timedelta | None, datetime | None, datetime | None]:
+        value = self.value.get("range")
+        if not isinstance(value, dict):
+            self.fault("range", "is missing" if value is None else "must be an object", 'such as {"last": "30d"}')
+            return None, None, None
+        unknown = set(value) - {"last", "from", "to"}
+        if unknown or ("last" in value) == ("from" in value or "to" in value):
+            self.fault("range", "has either `last`, or `from` and `to`")
+            return None, None, None
+        return self._last(value["last"]) if "last" in value else self._from_to(value)
+
+    def _last(self, value: Any) -> tuple[timedelta | None, None, None]:
+        match = _LAST.fullmatch(value) if isinstance(value, str) else None
+        last = timedelta(**{_LAST_UNITS[match[2]]: int(match[1])}) if match else timedelta()
+        if not timedelta() < last <= MAX_SPAN:
+            self.fault("range.last", "must be a number and one of m, h, d, w, up to 10 years", "such as 30d")
+            return None, None, None
+        return last, None, None
+
+    def _from_to(self, value: dict[str, Any]) -> tuple[None, datetime | None, datetime | None]:
+        start, end = self._moment(value, "from"), self._moment(value, "to")
+        if start is not None and end is not None and not start < end:
+            self.fault("range", "`from` must lie before `to`")
+        if start is not None and end is not None and end - start > MAX_SPAN:
+            self.fault("range", "is longer than 10 years")
+        return None, start, end
+
+    def _moment(self, value: dict[str, Any], key: str) -> datetime | None:
+        try:
+            moment = msgspec.convert(value.get(key), datetime)
+        except msgspec.ValidationError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            self.fault(f"range.{key}", "must be RFC 3339 text with an offset", "such as 2026-01-31T00:00:00Z")
+            return None
+        return moment
+
+    def _group_by(self) -> tuple[str, ...]:
+        value = self.value.get("group_by", [])
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            self.fault("group_by", "must be a list of dimensions")
+            return ()
+        if len(value) > MAX_GROUPS or len(set(value)) < len(value):
+            self.fault("group_by", f"takes up to {MAX_GROUPS} different dimensions")
+        return tuple(value)
+
+    def _filters(self) -> tuple[Filter, ...]:
+        value = self.value.get("filters", [])
+        if not isinstance(value, list):
+            self.fault("filters", "must be a list")
+            return ()
+        filters = [self._filter(index, item) for index, item in enumerate(value)]
+        return tuple(found for found in filters if found is not None)
+
+    def _filter(self, index: int, item: Any) -> Filter | None:
+        place = f"filters[{index}]"
+        shape = 'such as {"dimension": "severity", "in": ["high"]}'
+        if not isinstance(item, dict) or not isinstance(item.get("dimension"), str):
+            self.fault(place, "must be an object with `dimension`", shape)
+            return None
+        if set(item) not in ({"dimension", "in"}, {"dimension", "equals"}):
+            self.fault(place, "has `dimension`, and `in` or `equals`; others are not in this version yet", shape)
+            return None
+        values = item["in"] if "in" in item else [item["equals"]]
+        if not isinstance(values, list) or not values or not all(isinstance(text, str) for text in values):
+            self.fault(place, "compares with text, in a list that is not empty", shape)
+            return None
+        if len(values) > MAX_FILTER_VALUES:
+            self.fault(place, f"has more than {MAX_FILTER_VALUES} values")
+        return Filter(item["dimension"], tuple(values))

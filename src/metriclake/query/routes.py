@@ -1,0 +1,167 @@
+"""
+The query API: one question, and the catalogue; each for the tenant of the token and nobody else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from metriclake._errors import Fault, InvalidBody, InvalidQuestion, NotAllowed
+from metriclake.problems import as_json
+from metriclake.query.plan import arrange, as_text, plan
+from metriclake.query.question import Question, parse
+from metriclake.store import Metric, TenantReader
+from metriclake.tokens import TenantClaims, verify_tenant
+
+_MAX_QUESTION_BYTES = 256 * 1024
+
+Units = Callable[[], Mapping[tuple[str, str], str]]
+Describe = Callable[[str], Mapping[str, str]]
+
+
+class Query:
+    """
+    The query API of one server.
+    """
+
+    def __init__(
+        self,
+        reader: Callable[[str], TenantReader],
+        signing_key: str,
+        units: Units,
+        describe: Describe,
+        fresh_as_of: Callable[[], datetime],
+    ) -> None:
+        """
+        Take what the API needs of its neighbours.
+
+        `reader` makes the reader of a verified tenant; `units` returns the measures' units in force; `describe` a
+        tenant's attributes; `fresh_as_of` the moment up to which every accepted event is in the answers.
+        """
+        self._reader = reader
+        self._signing_key = signing_key
+        self._units = units
+        self._describe = describe
+        self._fresh_as_of = fresh_as_of
+
+    def routes(self) -> list[BaseRoute]:
+        """
+        Return the routes.
+        """
+        return [
+            Route("/v1/query", self.query, methods=["POST"]),
+            Route("/v1/catalog", self.catalog, methods=["GET"]),
+        ]
+
+    async def query(self, request: Request) -> Response:
+        """
+        Answer one question.
+        """
+        claims = self._claims(request)
+        value = _decoded(await _body(request))
+        if isinstance(value, dict) and "queries" in value:
+            raise InvalidQuestion((Fault("queries", "several questions in one are not in this version yet"),))
+        question = parse(value)
+        return as_json(await run_in_threadpool(self.answer, claims, question))
+
+    async def catalog(self, request: Request) -> Response:
+        """
+        List the tenant's metrics.
+        """
+        claims = self._claims(request)
+        return as_json(await run_in_threadpool(self.list_metrics, claims))
+
+    def answer(self, claims: TenantClaims, question: Question) -> dict[str, Any]:
+        """
+        Answer a question of a verified tenant.
+        """
+        began = time.perf_counter()
+        _check_metric(claims, question.metric)
+        reader = self._reader(claims.tenant_id)
+        fresh = self._fresh_as_of()
+        made = plan(question, _allowed(claims, reader.metrics()), self._units(), datetime.now(UTC))
+        rows = arrange(made, reader.select(made.selection))
+        return {
+            "columns": [{"name": column.name, "type": column.type, "unit": column.unit} for column in made.columns],
+            "rows": rows,
+            "meta": {
+                "from": as_text(made.selection.start),
+                "to": as_text(made.selection.end),
+                "interval": made.selection.bucket.value,
+                "cached": False,
+                "fresh_as_of": as_text(fresh),
+                "elapsed_ms": round((time.perf_counter() - began) * 1000, 3),
+            },
+        }
+
+    def list_metrics(self, claims: TenantClaims) -> dict[str, Any]:
+        """
+        Return the catalogue of a verified tenant.
+        """
+        units = self._units()
+        metrics = _allowed(claims, self._reader(claims.tenant_id).metrics())
+        attributes = self._describe(claims.tenant_id)
+        tenant = {
+            "id": claims.tenant_id,
+            "name": attributes.get("name"),
+            "environment": attributes.get("environment"),
+        }
+        return {"tenant": tenant, "metrics": [_described(metric, units) for metric in metrics.values()]}
+
+    def _claims(self, request: Request) -> TenantClaims:
+        claims = verify_tenant(request.headers.get("authorization"), self._signing_key, now=datetime.now(UTC))
+        origin = request.headers.get("origin")
+        if claims.origin is not None and origin is not None and origin != claims.origin:
+            raise NotAllowed("the tenant token is bound to another origin than this page's")
+        if claims.dashboards is not None:
+            raise NotAllowed("tokens that are bound to dashboards are not in this version of metriclake yet")
+        return claims
+
+
+def _check_metric(claims: TenantClaims, metric: str) -> None:
+    if claims.metrics is not None and metric not in claims.metrics:
+        raise NotAllowed("the tenant token does not allow this metric")
+
+
+def _allowed(claims: TenantClaims, metrics: dict[str, Metric]) -> dict[str, Metric]:
+    if claims.metrics is None:
+        return metrics
+    return {name: metric for name, metric in metrics.items() if name in claims.metrics}
+
+
+def _described(metric: Metric, units: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    return {
+        "name": metric.name,
+        "first_time": as_text(metric.first),
+        "last_time": as_text(metric.last),
+        "dimensions": [{"name": name} for name in (*metric.dimensions, *metric.attributes)],
+        "measures": [
+            {"name": name, "type": types[0], "types": list(types), "unit": units.get((metric.name, name))}
+            for name, types in sorted(metric.measures.items())
+        ],
+    }
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_QUESTION_BYTES:
+            raise InvalidBody(f"a question has at most {_MAX_QUESTION_BYTES} bytes", 413)
+    return bytes(body)
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidBody(f"the question is not JSON: {error}") from error

@@ -1,0 +1,209 @@
+"""
+Run a server on a socket, and reach one: the process around `app`.
+
+A command reaches the server that holds the data directory; where none does, it opens the directory itself and speaks
+to the same application in process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import logging
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from metriclake._config import DataDirectory, Environment
+from metriclake._errors import MetriclakeError
+from metriclake.app import Configured, Server, configure, publish, running
+from metriclake.tokens import Keys, load_keys
+
+_TIMEOUT = httpx.Timeout(60.0)
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+class _JsonLines(logging.Formatter):
+    """
+    Logs as one JSON object a line.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        extras = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+        fields = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **{key: value for key, value in extras.items() if isinstance(value, str | int | float | bool)},
+        }
+        if record.exc_info:
+            fields["error"] = self.formatException(record.exc_info)
+        return json.dumps(fields)
+
+
+def log_to_stderr(level: str = "INFO") -> None:
+    """
+    Send structured logs to stderr.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in ("uvicorn", "uvicorn.error", "httpx"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def check_host(host: str, environment: Environment) -> None:
+    """
+    Refuse a host that others can reach unless every key is given. Raises MetriclakeError.
+    """
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host).is_loopback:
+            return
+    if host == "localhost":
+        return
+    given = {
+        "METRICLAKE_INGEST_KEY": environment.ingest_key,
+        "METRICLAKE_ADMIN_KEY": environment.admin_key,
+        "METRICLAKE_SIGNING_KEY": environment.signing_key,
+        "METRICLAKE_GITHUB_SECRET": environment.github_secret,
+    }
+    missing = [name for name, value in given.items() if not value]
+    if missing:
+        raise MetriclakeError(f"{host} can be reached from outside: set {', '.join(missing)} first")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """
+    Return a listening socket. Raises MetriclakeError where the port is taken.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        raise MetriclakeError(f"cannot listen on {host} port {port}: {error.strerror}; take another --port") from error
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """
+    Return the URL of a listening socket.
+    """
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Listening:
+    """
+    A server at work on a socket, to be awaited in `serve`.
+    """
+
+    def __init__(self, server: Server, listener: socket.socket) -> None:
+        """
+        `server` is opened, not started.
+        """
+        config = uvicorn.Config(
+            server.app(),
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=10,
+            server_header=False,
+        )
+        self._uvicorn = uvicorn.Server(config)
+        self._listener = listener
+
+    async def serve(self) -> None:
+        """
+        Serve until told to stop by a signal or `stop`.
+        """
+        await self._uvicorn.serve(sockets=[self._listener])
+
+    @property
+    def started(self) -> bool:
+        """
+        Tell whether requests are answered.
+        """
+        return self._uvicorn.started
+
+    def stop(self) -> None:
+        """
+        Ask to stop.
+        """
+        self._uvicorn.should_exit = True
+
+
+def run(configured: Configured, data: DataDirectory, environment: Environment, listener: socket.socket) -> None:
+    """
+    Serve until a signal comes; then flush, and close.
+    """
+    server = Server(configured, data, environment)
+    publish(data, url_of(listener), configured.loaded.path)
+    logging.getLogger(__name__).info("serving", extra={"url": url_of(listener), "data": str(data.root)})
+    asyncio.run(Listening(server, listener).serve())
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """
+    A server that a command speaks to: over its socket, or in this process.
+    """
+
+    client: httpx.AsyncClient
+    keys: Keys
+
+    async def ask(self, method: str, path: str, key: str, **rest: Any) -> Any:
+        """
+        Return a JSON answer. Raises MetriclakeError with the problem's words.
+        """
+        headers = {"Authorization": f"Bearer {key}", **rest.pop("headers", {})}
+        try:
+            response = await self.client.request(method, path, headers=headers, **rest)
+        except httpx.HTTPError as error:
+            raise MetriclakeError(f"{self.client.base_url} does not answer: {error}") from error
+        return answered(response)
+
+
+def answered(response: httpx.Response) -> Any:
+    """
+    Return what a response says. Raises MetriclakeError with the words of a problem document.
+    """
+    try:
+        body = response.json()
+    except ValueError:
+        raise MetriclakeError(f"{response.url.path} answered {response.status_code} without JSON") from None
+    if response.is_success or "accepted" in body:
+        return body
+    raise MetriclakeError(str(body.get("detail", f"answered {response.status_code}")))
+
+
+@contextlib.asynccontextmanager
+async def reach(
+    data: DataDirectory, environment: Environment, pipeline: Callable[[], Path], url: str | None = None
+) -> AsyncIterator[Reached]:
+    """
+    Reach the server at `url`, or the one that holds the data directory, or open the directory in this process.
+    """
+    found = running(data)
+    target = url or (str(found["url"]) if found else None)
+    if target is not None:
+        async with httpx.AsyncClient(base_url=target, timeout=_TIMEOUT) as client:
+            yield Reached(client, load_keys(data.keys, environment))
+        return
+    server = Server(configure(pipeline(), environment.variables), data, environment)
+    app = server.app()
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://in-process", timeout=_TIMEOUT) as client,
+    ):
+        yield Reached(client, server.keys)
