@@ -9,7 +9,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-
 _PLAIN_WIDTH = 160
 """Columns for output that is not a terminal's: nothing is cut."""
 
