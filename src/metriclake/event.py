@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -97,6 +98,7 @@ class DropReason(StrEnum):
     TOO_COMPLEX = "too-complex"
 
 
+@lru_cache(maxsize=65_536)
 def is_tenant_id(text: str) -> bool:
     """
     Tell whether `text` may name a tenant: 1 to 128 ASCII characters, no quotes, slashes, spaces or `..`.
@@ -104,6 +106,7 @@ def is_tenant_id(text: str) -> bool:
     return _TENANT_ID.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=65_536)
 def is_metric_name(text: str) -> bool:
     """
     Tell whether `text` may name a metric: 1 to 128 of letters, digits and `_ . : -`, not starting with a digit.
@@ -111,6 +114,7 @@ def is_metric_name(text: str) -> bool:
     return _METRIC_NAME.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=65_536)
 def is_field_name(text: str) -> bool:
     """
     Tell whether `text` may name a dimension or a measure: 1 to 60 characters, none of Timestream's reserved names.
@@ -123,9 +127,9 @@ def tenant_of(metadata: Any) -> str:
     Return the tenant id in a record's metadata, or `(none)`.
     """
     value = metadata.get("tenant_id") if isinstance(metadata, dict) else None
-    if isinstance(value, int) and not isinstance(value, bool):
+    if type(value) is int:
         value = str(value)
-    return value if isinstance(value, str) and is_tenant_id(value) else NO_TENANT
+    return value if type(value) is str and is_tenant_id(value) else NO_TENANT
 
 
 def account_of(metric: Any, metadata: Any) -> tuple[str, str]:

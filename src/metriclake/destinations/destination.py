@@ -1,10 +1,10 @@
 """
-What a destination is: it takes one announced object and says what became of its metric events.
+What a destination is: it takes announced objects and says what became of their metric events.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -43,9 +43,9 @@ class Destination(Protocol):
         Return the name of its checkpoint and its books.
         """
 
-    def deliver(self, batch: Batch) -> Receipt:
+    def deliver(self, batches: Sequence[Batch]) -> Sequence[Receipt]:
         """
-        Take a batch; raises MetriclakeError to have it tried again later.
+        Take batches, in order, and return a receipt for each; raises MetriclakeError to have them tried again later.
 
-        It may come again after a crash, and must then have the same result.
+        A batch may come again after a crash, and must then have the same result.
         """

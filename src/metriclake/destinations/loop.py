@@ -19,7 +19,8 @@ from metriclake.entry import Announcement, Checkpointed, decode_manifest
 _LOG = logging.getLogger(__name__)
 _RETRY_SECONDS = 1.0
 _IDLE_SECONDS = 0.5
-_AHEAD = 16
+_AT_ONCE = 16
+_BYTES_AT_ONCE = 32 * 1024 * 1024
 
 
 class Announcements(Protocol):
@@ -118,13 +119,28 @@ class DestinationLoop:
         Deliver the next few announcements; False when there are none.
         """
         after = self._journal.checkpoint(self._destination.name).number
-        waiting = self._journal.announcements(after, _AHEAD)
-        for announcement in waiting:
-            receipt = self._destination.deliver(self._batch(announcement))
-            self._journal.advance(self._destination.name, announcement, self._deltas(receipt))
+        batches = self._batches(self._journal.announcements(after, _AT_ONCE))
+        if not batches:
+            return False
+        for batch, receipt in zip(batches, self._destination.deliver(batches), strict=True):
+            self._journal.advance(self._destination.name, batch.announcement, self._deltas(receipt))
             if self._delivered is not None:
-                self._delivered(announcement, receipt)
-        return bool(waiting)
+                self._delivered(batch.announcement, receipt)
+        return True
+
+    def _batches(self, announcements: Sequence[Announcement]) -> list[Batch]:
+        """
+        Fetch announced objects, up to a bound of bytes; at least one, if there is one.
+        """
+        batches: list[Batch] = []
+        size = 0
+        for announcement in announcements:
+            batch = self._batch(announcement)
+            size += len(batch.lines)
+            if batches and size > _BYTES_AT_ONCE:
+                break
+            batches.append(batch)
+        return batches
 
     def _batch(self, announcement: Announcement) -> Batch:
         manifest = decode_manifest(announcement.manifest, self._fetch(announcement.manifest))

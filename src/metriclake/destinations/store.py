@@ -4,11 +4,12 @@ The store as a destination: an object is loaded by the engine, each identity onc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from metriclake.books import STORE
 from metriclake.destinations.destination import Batch, Receipt
-from metriclake.store import Loader
+from metriclake.store import Arrival, Loader
 
 
 class StoreDestination:
@@ -24,16 +25,18 @@ class StoreDestination:
         """
         self._loader = loader
 
-    def deliver(self, batch: Batch) -> Receipt:
+    def deliver(self, batches: Sequence[Batch]) -> list[Receipt]:
         """
-        Load an object.
+        Load objects, many in one go when the store is behind.
         """
-        outcome = self._loader.load(
-            batch.announcement.number,
-            batch.announcement.version,
-            batch.lines,
-            batch.announcement.counts,
-            batch.manifest.integers,
-            datetime.now(UTC),
-        )
-        return Receipt(outcome.fates)
+        arrivals = [
+            Arrival(
+                batch.announcement.number,
+                batch.announcement.version,
+                batch.lines,
+                batch.announcement.counts,
+                batch.manifest.integers,
+            )
+            for batch in batches
+        ]
+        return [Receipt(outcome.fates) for outcome in self._loader.load_all(arrivals, datetime.now(UTC))]

@@ -4,12 +4,13 @@ The time-series store: dimensions, measures, time; a logical table per tenant. A
 
 from metriclake.store.catalogue import Catalogue, Metric, Place
 from metriclake.store.engine import Engine
-from metriclake.store.load import Loader, Outcome
+from metriclake.store.load import Arrival, Loader, Outcome
 from metriclake.store.reader import Answer, Bucket, Filter, Selection, TenantReader
 from metriclake.store.table import prepare
 
 __all__ = [
     "Answer",
+    "Arrival",
     "Bucket",
     "Catalogue",
     "Engine",

@@ -1,5 +1,5 @@
 """
-Load a lake object: each identity counted once, however often it or its object arrives.
+Load lake objects: each identity counted once, however often it or its object arrives.
 
 A load can be done again after a crash anywhere in it: rows that an earlier try has inserted are found by their object
 number and kept. It ends with a count of what the store holds of the object, which must be what was judged.
@@ -7,9 +7,10 @@ number and kept. It ends with a count of what the store holds of the object, whi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import accumulate, groupby
 
 from metriclake._errors import LakeError, StoreError
 from metriclake.books import Counts, Key
@@ -48,6 +49,21 @@ class Outcome:
         return {tenant for tenant, _ in self.fates.get("stored", {})}
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """
+    An announced object as the loader takes it: its number, the rule version, its lines, and what its manifest says.
+
+    `expected` are the metric events by tenant and metric, `integers` the measures declared as integers by metric.
+    """
+
+    number: int
+    version: int
+    lines: bytes = field(repr=False)
+    expected: Counts = field(repr=False)
+    integers: Mapping[str, list[str]] = field(default_factory=dict)
+
+
 class Loader:
     """
     The one writer of the store's rows.
@@ -71,23 +87,37 @@ class Loader:
         now: datetime,
     ) -> Outcome:
         """
-        Load the lines of object `number`; `expected` is what its manifest counts, by tenant and metric.
-
-        Raises LakeError where the lines are not what the manifest says, StoreError where the engine fails.
+        Load one object; see `load_all`.
         """
+        return self.load_all([Arrival(number, version, lines, expected, integers)], now)[0]
+
+    def load_all(self, arrivals: Sequence[Arrival], now: datetime) -> list[Outcome]:
+        """
+        Load objects that follow each other, in as few statements as their rule versions allow.
+
+        Raises LakeError where lines are not what their manifest says, StoreError where the engine fails.
+        """
+        outcomes = []
+        for _, group in groupby(arrivals, key=lambda arrival: arrival.version):
+            outcomes.extend(self._load(list(group), now))
+        return outcomes
+
+    def _load(self, arrivals: list[Arrival], now: datetime) -> list[Outcome]:
+        integers = {metric: names for arrival in arrivals for metric, names in arrival.integers.items()}
         self._engine.command(f"TRUNCATE TABLE {DATABASE}.incoming")
+        lines = b"".join(arrival.lines for arrival in arrivals)
         self._engine.insert_lines("incoming", ["metric_name", "metadata", "data"], lines, _PARSE)
-        self._check(number, expected)
+        self._check(arrivals)
         self._learn(integers)
-        self._stage(number, version)
-        self._judge(number, now)
-        self._insert(number)
+        self._stage(arrivals)
+        self._judge(now)
+        self._insert()
         reach(CrashPoint.INSERT)
-        outcome = self._outcome()
-        self._verify(number, outcome)
+        outcomes = self._outcomes(arrivals)
+        self._verify(arrivals, outcomes)
         for table in ("incoming", "staged", "judged"):
             self._engine.command(f"TRUNCATE TABLE {DATABASE}.{table}")
-        return outcome
+        return outcomes
 
     def stored(self, number: int) -> int:
         """
@@ -95,14 +125,22 @@ class Loader:
         """
         return int(self._engine.rows(f"SELECT count() FROM {DATABASE}.metrics WHERE object = {int(number)}")[0][0])
 
-    def _check(self, number: int, expected: Counts) -> None:
+    def _check(self, arrivals: Sequence[Arrival]) -> None:
         text = "arrayFirst(f -> f.1 = 'event_time', fields).2"
         rows = self._engine.rows(
-            f"SELECT metadata['tenant_id'], metric_name, countIf(time <> 0 OR {text} = {_EPOCH})"
-            f" FROM {DATABASE}.incoming GROUP BY 1, 2"
+            f"SELECT {_object(arrivals)}, metadata['tenant_id'], metric_name, countIf(time <> 0 OR {text} = {_EPOCH})"
+            f" FROM (SELECT *, rowNumberInAllBlocks() AS row FROM {DATABASE}.incoming) GROUP BY 1, 2, 3",
+            settings=_IN_ORDER,
         )
-        if {(tenant, metric): count for tenant, metric, count in rows} != dict(expected):
-            raise LakeError(f"lake object {number} does not hold what its manifest counts: it was changed")
+        found: dict[int, dict[Key, int]] = {arrival.number: {} for arrival in arrivals}
+        for number, tenant, metric, count in rows:
+            found.setdefault(number, {})[tenant, metric] = count
+        for arrival in arrivals:
+            if found[arrival.number] != dict(arrival.expected):
+                raise LakeError(
+                    f"lake object {arrival.number} does not hold what its manifest counts: it was changed after it was"
+                    " written; restore it, or rebuild the store without it"
+                )
 
     def _learn(self, integers: Mapping[str, list[str]]) -> None:
         """
@@ -128,10 +166,10 @@ class Loader:
         self._engine.command(f"TRUNCATE TABLE {DATABASE}.shapes")
         self._engine.insert("shapes", ["metric", "dimensions", "doubles", "integers", "declared"], shapes)
 
-    def _stage(self, number: int, version: int) -> None:
+    def _stage(self, arrivals: Sequence[Arrival]) -> None:
         self._engine.command(f"TRUNCATE TABLE {DATABASE}.staged")
         columns = ", ".join([*row_columns(), "row"])
-        values = ", ".join([*_values(number, version), "o.row"])
+        values = ", ".join([*_values(_object(arrivals, "o.row"), arrivals[0].version), "o.row"])
         self._engine.command(
             f"INSERT INTO {DATABASE}.staged ({columns}) SELECT {values} FROM"
             " (SELECT metric_name, metadata, time, rowNumberInAllBlocks() AS row,"
@@ -141,7 +179,7 @@ class Loader:
             _IN_ORDER,
         )
 
-    def _judge(self, number: int, now: datetime) -> None:
+    def _judge(self, now: datetime) -> None:
         """
         Say of every staged row whether it is new, and of the others why not. The first arrival wins.
         """
@@ -151,30 +189,30 @@ class Loader:
             f"SELECT {_IDENTITY}, min(object) AS first_object, argMin({payload_hash()}, object) AS first_payload"
             f" FROM {DATABASE}.metrics WHERE time IN (SELECT time FROM {DATABASE}.staged)"
             f" AND (tenant, metric, time) IN (SELECT tenant, metric, time FROM {DATABASE}.staged)"
-            f" AND object <= {int(number)} GROUP BY {_IDENTITY}"
+            f" GROUP BY {_IDENTITY}"
         )
         same = f"PARTITION BY {_IDENTITY} ORDER BY row"
         ranked = (
-            f"SELECT row, {_IDENTITY}, payload, row_number() OVER ({same}) AS nth,"
+            f"SELECT row, object, {_IDENTITY}, payload, row_number() OVER ({same}) AS nth,"
             f" first_value(payload) OVER ({same}) AS first FROM {DATABASE}.staged"
         )
         self._engine.command(
-            f"INSERT INTO {DATABASE}.judged SELECT s.row, s.tenant, s.metric, multiIf("
-            f" k.first_object > 0 AND k.first_object < {int(number)},"
+            f"INSERT INTO {DATABASE}.judged SELECT s.row, s.object, s.tenant, s.metric, multiIf("
+            " k.first_object > 0 AND k.first_object < s.object,"
             " if(k.first_payload = s.payload, 'duplicate', 'conflict'),"
             " s.nth > 1, if(s.first = s.payload, 'duplicate', 'conflict'),"
             f" k.first_object = 0 AND s.time < toDateTime64({oldest}, 6, 'UTC'), 'expired', 'stored'),"
-            f" k.first_object = {int(number)} FROM ({ranked}) AS s LEFT JOIN ({known}) AS k"
+            f" k.first_object = s.object FROM ({ranked}) AS s LEFT JOIN ({known}) AS k"
             " ON k.tenant = s.tenant AND k.metric = s.metric AND k.time = s.time AND k.event_id = s.event_id",
             {"join_use_nulls": 0},
         )
 
-    def _insert(self, number: int) -> None:
+    def _insert(self) -> None:
         stored = f"SELECT row FROM {DATABASE}.judged WHERE fate = 'stored'"
         columns = ", ".join(row_columns())
         self._engine.command(
             f"INSERT INTO {DATABASE}.metrics ({columns}) SELECT {columns} FROM {DATABASE}.staged"
-            f" WHERE row IN ({stored} AND own = 0) AND object = {int(number)}",
+            f" WHERE row IN ({stored} AND own = 0)",
             {"max_insert_threads": 1, "max_partitions_per_insert_block": 0},
         )
         rows = (
@@ -202,26 +240,43 @@ class Loader:
             {"max_threads": 1},
         )
 
-    def _outcome(self) -> Outcome:
-        fates: dict[str, dict[Key, int]] = {fate: {} for fate in FATES}
-        for fate, tenant, metric, count in self._engine.rows(
-            f"SELECT fate, tenant, metric, count() FROM {DATABASE}.judged GROUP BY 1, 2, 3"
+    def _outcomes(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+        fates: dict[int, dict[str, dict[Key, int]]] = {
+            arrival.number: {fate: {} for fate in FATES} for arrival in arrivals
+        }
+        for number, fate, tenant, metric, count in self._engine.rows(
+            f"SELECT object, fate, tenant, metric, count() FROM {DATABASE}.judged GROUP BY 1, 2, 3, 4"
         ):
-            fates[fate][tenant, metric] = count
-        return Outcome(fates)
+            fates[number][fate][tenant, metric] = count
+        return [Outcome(fates[arrival.number]) for arrival in arrivals]
 
-    def _verify(self, number: int, outcome: Outcome) -> None:
-        wanted = sum(outcome.fates["stored"].values())
-        found = self.stored(number)
-        if found != wanted:
-            raise StoreError(f"the store holds {found} rows of object {number}, it should hold {wanted}")
+    def _verify(self, arrivals: Sequence[Arrival], outcomes: Sequence[Outcome]) -> None:
+        numbers = ", ".join(str(int(arrival.number)) for arrival in arrivals)
+        found = dict(
+            self._engine.rows(
+                f"SELECT object, count() FROM {DATABASE}.metrics WHERE object IN ({numbers}) GROUP BY object"
+            )
+        )
+        for arrival, outcome in zip(arrivals, outcomes, strict=True):
+            wanted, held = sum(outcome.fates["stored"].values()), found.get(arrival.number, 0)
+            if held != wanted:
+                raise StoreError(f"the store holds {held} rows of object {arrival.number}, it should hold {wanted}")
+
+
+def _object(arrivals: Sequence[Arrival], row: str = "row") -> str:
+    """
+    Return the expression of a line's object, by the number of its row among all lines.
+    """
+    numbers = [int(arrival.number) for arrival in arrivals]
+    ends = list(accumulate(arrival.lines.count(b"\n") for arrival in arrivals))
+    return f"toUInt64({numbers}[arrayFirstIndex(last -> {row} < last, {ends})])"
 
 
 def _is_dimension(name: str) -> bool:
     return name != "event_id" and not name.startswith("tenant_")
 
 
-def _values(number: int, version: int) -> list[str]:
+def _values(number: str, version: int) -> list[str]:
     """
     Return the expressions of a staged row, in the order of `row_columns`.
     """
@@ -242,7 +297,7 @@ def _values(number: int, version: int) -> list[str]:
         "o.metric_name",
         "o.time",
         "o.metadata['event_id']",
-        str(int(number)),
+        number,
         str(int(version)),
         *(f"o.metadata[s.dimensions[{slot + 1}]]" for slot in range(DIMENSION_SLOTS)),
         *doubles,

@@ -12,7 +12,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from metriclake.stream.steps import VALIDATE, Draft, Refusal, Terms, put_attribu
 
 Answers = Mapping[str, Attributes | None]
 _MICROSECONDS = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,9 @@ def sort(entries: Sequence[StoredEntry], seal: Seal, plan: Plan) -> Sorted:
     """
     Match, transform and validate: everything that comes before the directory is asked.
     """
-    terms = Terms(seal.sealed_at - plan.retention, seal.sealed_at + plan.future, plan.types)
+    sealed = _EPOCH + timedelta(microseconds=seal.sealed_at)
+    oldest = max(_EPOCH, sealed - timedelta(microseconds=plan.retention))
+    terms = Terms(oldest, sealed + timedelta(microseconds=plan.future), plan.types)
     batch = Sorted()
     for draft in _drafts(entries, plan.rules, batch):
         try:

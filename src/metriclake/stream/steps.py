@@ -50,13 +50,13 @@ class Refusal(Exception):  # noqa: N818 - technically not an error: a verdict on
 @dataclass(frozen=True, slots=True)
 class Terms:
     """
-    What a batch's metric events are held against: times are microseconds since 1970.
+    What a batch's metric events are held against: the oldest and newest event time, in UTC.
 
     `types` are the declared types of measures, by metric and measure.
     """
 
-    oldest: int
-    newest: int
+    oldest: datetime
+    newest: datetime
     types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -157,13 +157,8 @@ def check_time(draft: Draft, terms: Terms) -> None:
             "`data.event_time` is missing; an event that was sent with an id but without a time has no `$.time`",
         )
     time = _time(value)
-    micros = (time - _EPOCH) // _MICROSECOND
-    if micros < 0:
-        raise Refusal(DropReason.INVALID_EVENT_TIME, "`data.event_time` lies before 1970")
-    if micros < terms.oldest:
-        raise Refusal(DropReason.EXPIRED, "`data.event_time` is older than the store's retention")
-    if micros > terms.newest:
-        raise Refusal(DropReason.FUTURE, "`data.event_time` lies in the future: compare the clocks")
+    if not terms.oldest <= time <= terms.newest:
+        raise _untimely(time, terms)
     draft.time = time.isoformat(timespec="microseconds")[:26] + "Z"
 
 
@@ -227,7 +222,6 @@ def put_attributes(draft: Draft, answers: Mapping[str, Attributes | None], *, ac
 
 
 _NO_TYPES: Mapping[str, str] = {}
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def _time(value: Any) -> datetime:
@@ -248,6 +242,14 @@ def _time(value: Any) -> datetime:
     if type(value) in (int, float):
         return _epoch_time(value)
     raise Refusal(DropReason.INVALID_EVENT_TIME, f"`data.event_time` is {_found(value)}, it must be text or a number")
+
+
+def _untimely(time: datetime, terms: Terms) -> Refusal:
+    if time < _EPOCH:
+        return Refusal(DropReason.INVALID_EVENT_TIME, "`data.event_time` lies before 1970")
+    if time < terms.oldest:
+        return Refusal(DropReason.EXPIRED, "`data.event_time` is older than the store's retention")
+    return Refusal(DropReason.FUTURE, "`data.event_time` lies in the future: compare the clocks")
 
 
 def _epoch_time(value: float) -> datetime:
