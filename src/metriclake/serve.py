@@ -12,9 +12,11 @@ import contextlib
 import ipaddress
 import json
 import logging
+import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,27 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class _Uvicorn(uvicorn.Server):
+    """
+    Uvicorn that ends well on a signal: being asked to stop, and stopping, is no failure.
+    """
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """
+        Stop on SIGINT and SIGTERM, at once on the second.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
 class Listening:
     """
     A server at work on a socket, to be awaited in `serve`.
@@ -120,7 +143,7 @@ class Listening:
             timeout_graceful_shutdown=10,
             server_header=False,
         )
-        self._uvicorn = uvicorn.Server(config)
+        self._uvicorn = _Uvicorn(config)
         self._listener = listener
 
     async def serve(self) -> None:
