@@ -1,0 +1,63 @@
+# Every verb of this project is one word. `make help` lists them.
+
+PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3 python; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
+BIN := .venv/bin
+, := ,
+CONSTRAINED := --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench torture web docs clean
+
+help: ## List the verbs
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | while IFS='|' read -r verb does; do \
+		printf '  make %-8s %s\n' "$$verb" "$$does"; done
+
+demo: .venv/.embedded ## Serve sample events of three customers; ONCE=1 runs it once and checks the books
+	@$(BIN)/metriclake demo $(if $(ONCE),--once)
+
+test: .venv/.dev ## Run the whole test suite
+	$(BIN)/pytest -n 2 --dist loadscope
+
+lint: .venv/.dev ## Check style and types of source, tests and benchmarks
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: .venv/.embedded ## Measure the main job and the store; figures also go to benchmarks/results/
+	$(BIN)/python benchmarks/main_job.py
+	$(BIN)/python benchmarks/store_shape.py
+
+torture: .venv/.dev ## Kill real servers at every named point and 40 times at random
+	METRICLAKE_TORTURE_KILLS=40 $(BIN)/pytest tests/crash
+
+web: .venv/.dev ## Check the browser's modules (their logic needs Node.js to run)
+	$(BIN)/pytest tests/charts
+
+docs: .venv/.dev ## Check that the documentation names what there is, and that its links lead somewhere
+	$(BIN)/pytest tests/test_docs.py
+
+clean: ## Remove what the verbs have made, but no data directory
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/results
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo 'metriclake needs Python 3.11 or newer: name it with PYTHON=...' >&2; exit 1; }
+	@if command -v uv >/dev/null; then uv venv --quiet --python $(PYTHON) .venv; else $(PYTHON) -m venv .venv; fi
+
+# uv resolves in seconds what takes pip minutes; where it is not there, pip does.
+define install
+	@echo 'installing metriclake and what it needs into .venv (once)'
+	@if command -v uv >/dev/null; then \
+		uv pip install --quiet --python $(BIN)/python $(CONSTRAINED) --editable '.[$(1)]'; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINED) --editable '.[$(1)]'; \
+	fi
+	@touch $@
+endef
+
+.venv/.embedded: .venv/bin/python pyproject.toml constraints.txt
+	$(call install,embedded)
+
+.venv/.dev: .venv/bin/python pyproject.toml constraints.txt
+	$(call install,embedded$(,)dev)
+	@touch .venv/.embedded

@@ -1,0 +1,399 @@
+"""
+What every journal promises, as tests: a subclass says how one is opened.
+
+The entries, seals and announcements made here serve the tests of the journal's neighbours too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from metriclake._errors import JournalFull, JournalUnavailable, StaleSeal
+from metriclake.books import STORE, STREAM, Delta
+from metriclake.entry import Announcement, Entry, EntryKind, Position, Seal
+from metriclake.journal import Journal
+
+QUOTA = 100_000
+_PATIENCE_SECONDS = 30
+
+
+def metrics(amount: int = 1, arrived_at: int = 1000, tenant: str = "acme") -> Entry:
+    """
+    Return an entry of metric events of one tenant.
+    """
+    return Entry(EntryKind.METRICS, arrived_at, amount, b'{"n":1}\n' * amount, {(tenant, "m"): amount})
+
+
+def events(amount: int = 1, arrived_at: int = 1000) -> Entry:
+    """
+    Return an entry of domain events.
+    """
+    return Entry(EntryKind.EVENTS, arrived_at, amount, b'{"n":1}\n' * amount)
+
+
+def put(journal: Journal, entry: Entry) -> Position:
+    """
+    Append an entry and wait until it is durable.
+    """
+    return journal.append(entry).result(_PATIENCE_SECONDS)
+
+
+def next_seal(journal: Journal, first: int, last: int, version: int = 1) -> Seal:
+    """
+    Close the next batch of the first partition.
+    """
+    partition = journal.partitions[0]
+    previous = journal.last_sealed(partition)
+    number = previous.number + 1 if previous else 1
+    seal = Seal(journal.identity, partition, number, first, last, 1000, 2000, version)
+    journal.seal(seal)
+    return seal
+
+
+def announcement_of(seal: Seal, amount: int = 1) -> Announcement:
+    """
+    Return the announcement of a seal's object with `amount` metric events.
+    """
+    name = f"{seal.number:03d}"
+    counts = {("acme", "m"): amount}
+    return Announcement(0, f"Data/{name}.ndjson.zst", f"Manifest/{name}.json", amount, 1000, 2000, seal.version, counts)
+
+
+def announced(journal: Journal, amount: int = 1) -> int:
+    """
+    Append an entry of metric events, seal and announce it; return the announcement's number.
+    """
+    position = put(journal, metrics(amount))
+    seal = next_seal(journal, position.offset, position.offset)
+    number = journal.announce(seal, announcement_of(seal, amount), [Delta(STREAM, "acme", "m", "laked", amount)])
+    assert number is not None
+    return number
+
+
+class JournalContract:
+    """
+    The behaviour of the seam. `open` opens the journal that lies in a folder, or makes it.
+    """
+
+    def open(self, folder: Path, quota: int) -> Journal:
+        """
+        Open the journal under test.
+        """
+        raise NotImplementedError
+
+    @pytest.fixture
+    def journal(self, tmp_path: Path) -> Iterator[Journal]:
+        """
+        Open a fresh journal.
+        """
+        opened = self.open(tmp_path, QUOTA)
+        yield opened
+        opened.close()
+
+    def test_what_is_appended_is_read_back(self, journal: Journal) -> None:
+        """
+        Entries come back in order, as they were given.
+        """
+        given = [events(2, 1000), metrics(3, 2000)]
+        positions = [put(journal, entry) for entry in given]
+
+        stored = journal.read(positions[0].partition, positions[0].offset, positions[1].offset)
+
+        assert [(one.kind, one.arrived_at, one.count, one.body) for one in given] == [
+            (one.kind, one.arrived_at, one.count, one.body) for one in stored
+        ]
+
+    def test_concurrent_appends_take_every_position_once(self, journal: Journal) -> None:
+        """
+        Positions taken by many threads are distinct and without gaps, and each holds its own entry.
+        """
+        bodies = [b'{"n":%d}\n' % number for number in range(400)]
+        with ThreadPoolExecutor(8) as threads:
+            positions = list(threads.map(lambda body: put(journal, Entry(EntryKind.EVENTS, 1, 1, body)), bodies))
+
+        for partition in journal.partitions:
+            of_it = {at.offset: body for at, body in zip(positions, bodies, strict=True) if at.partition == partition}
+            stored = journal.read(partition, min(of_it), max(of_it))
+
+            assert sorted(of_it) == list(range(min(of_it), max(of_it) + 1))
+            assert of_it == {entry.offset: entry.body for entry in stored}
+
+    def test_pending_tells_sizes_after_an_offset(self, journal: Journal) -> None:
+        """
+        The batcher sees what stands after an offset, in order, with arrival and size.
+        """
+        first, second = put(journal, events(1, 1000)), put(journal, events(2, 2000))
+
+        pending = journal.pending(first.partition, first.offset)
+
+        assert [(second.offset, 2000, 16)] == [(one.offset, one.arrived_at, one.size) for one in pending]
+
+    def test_wait_hears_of_an_append(self, journal: Journal) -> None:
+        """
+        A wait ends with an append, once.
+        """
+        assert journal.wait(0) is False
+        put(journal, events())
+
+        assert journal.wait(_PATIENCE_SECONDS) is True
+        assert journal.wait(0) is False
+
+    @pytest.mark.parametrize(("number", "first", "last"), [(1, 1, 1), (2, 1, 2), (3, 2, 2), (2, 2, 1)])
+    def test_seal_that_does_not_follow_is_stale(self, journal: Journal, number: int, first: int, last: int) -> None:
+        """
+        A seal follows the last one in number and range, or nothing is sealed.
+        """
+        put(journal, events())
+        put(journal, events())
+        sealed = next_seal(journal, 1, 1)
+
+        with pytest.raises(StaleSeal):
+            journal.seal(Seal(journal.identity, sealed.partition, number, first, last, 1, 2, 1))
+
+        assert sealed == journal.last_sealed(sealed.partition)
+        assert [sealed] == journal.unannounced(sealed.partition)
+
+    def test_of_concurrent_seals_one_wins(self, journal: Journal) -> None:
+        """
+        Of many workers that close the same batch, exactly one does.
+        """
+        put(journal, events())
+        seal = Seal(journal.identity, journal.partitions[0], 1, 1, 1, 1000, 2000, 1)
+
+        def closed(_: int) -> bool:
+            try:
+                journal.seal(seal)
+            except StaleSeal:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as threads:
+            assert sum(threads.map(closed, range(16))) == 1
+
+    def test_first_answers_are_pinned(self, journal: Journal) -> None:
+        """
+        What the outside world answered first for a seal stays its answer.
+        """
+        put(journal, events())
+        seal = next_seal(journal, 1, 1)
+
+        assert journal.pin(seal, b"first") == b"first"
+        assert journal.pin(seal, b"second") == b"first"
+
+    def test_announced_seal_takes_no_answers(self, journal: Journal) -> None:
+        """
+        A worker that comes too late with its answers learns it.
+        """
+        put(journal, events())
+        seal = next_seal(journal, 1, 1)
+        journal.announce(seal, None, [])
+
+        with pytest.raises(StaleSeal):
+            journal.pin(seal, b"late")
+
+    def test_announcements_are_numbered_without_gaps(self, journal: Journal) -> None:
+        """
+        Announcements count from 1; a seal without an object takes no number.
+        """
+        first = announced(journal, 2)
+        empty = put(journal, events())
+        assert journal.announce(next_seal(journal, empty.offset, empty.offset), None, []) is None
+        second = announced(journal)
+
+        assert [first, second] == [1, 2]
+        assert [1, 2] == [one.number for one in journal.announcements(0, 10)]
+        assert [2] == [one.number for one in journal.announcements(1, 10)]
+        assert [{("acme", "m"): 2}] == [one.counts for one in journal.announcements(0, 1)]
+
+    def test_announcing_trims_the_entries(self, journal: Journal) -> None:
+        """
+        What is announced leaves the journal; what came later stays.
+        """
+        announced(journal)
+        later = put(journal, events())
+
+        assert [later.offset] == [one.offset for one in journal.read(later.partition, 0, later.offset)]
+        assert journal.unannounced(later.partition) == []
+
+    def test_seal_is_announced_once(self, journal: Journal) -> None:
+        """
+        A second announcement of a seal is stale, and counts nothing.
+        """
+        put(journal, metrics())
+        seal = next_seal(journal, 1, 1)
+        laked = [Delta(STREAM, "acme", "m", "laked", 1)]
+        journal.announce(seal, announcement_of(seal), laked)
+
+        with pytest.raises(StaleSeal):
+            journal.announce(seal, announcement_of(seal), laked)
+
+        assert [1] == [account.laked for account in journal.books(STORE).accounts]
+        assert len(journal.announcements(0, 10)) == 1
+
+    def test_readers_go_on_one_by_one(self, journal: Journal) -> None:
+        """
+        Each reader has a checkpoint of its own and takes announcements in order; a skip or a repeat is stale.
+        """
+        announced(journal)
+        announced(journal)
+        first, second = journal.announcements(0, 2)
+        assert journal.checkpoint("mail").number == 0
+
+        with pytest.raises(StaleSeal):
+            journal.advance("mail", second, [])
+        journal.advance("mail", first, [])
+        with pytest.raises(StaleSeal):
+            journal.advance("mail", first, [])
+
+        assert [(1, 2000), (0, 0)] == [
+            (found.number, found.sealed_at) for found in (journal.checkpoint("mail"), journal.checkpoint(STORE))
+        ]
+
+    def test_stale_step_of_a_reader_counts_nothing(self, journal: Journal) -> None:
+        """
+        A checkpoint and its counters move together or not at all.
+        """
+        announced(journal)
+        (first,) = journal.announcements(0, 1)
+        stored = [Delta(STORE, "acme", "m", "stored", 1)]
+        journal.advance(STORE, first, stored)
+
+        with pytest.raises(StaleSeal):
+            journal.advance(STORE, first, stored)
+
+        assert [1] == [account.store["stored"] for account in journal.books(STORE).accounts]
+
+    def test_books_follow_an_event_through(self, journal: Journal) -> None:
+        """
+        At every step a metric event stands in exactly one place, and the books balance.
+        """
+        put(journal, metrics(2))
+        seen = [self._places(journal)]
+        seal = next_seal(journal, 1, 1)
+        journal.announce(seal, announcement_of(seal, 2), [Delta(STREAM, "acme", "m", "laked", 2)])
+        seen.append(self._places(journal))
+        (first,) = journal.announcements(0, 1)
+        journal.advance(STORE, first, [Delta(STORE, "acme", "m", "stored", 2)])
+        seen.append(self._places(journal))
+
+        assert [(2, 2, 0, 0, 0), (2, 0, 2, 2, 0), (2, 0, 2, 0, 2)] == seen
+
+    @staticmethod
+    def _places(journal: Journal) -> tuple[int, ...]:
+        books = journal.books(STORE)
+        assert books.balanced
+        (account,) = books.accounts
+        return (account.received, account.in_flight, account.laked, account.store["waiting"], account.store["stored"])
+
+    def test_books_count_domain_events(self, journal: Journal) -> None:
+        """
+        Accepted domain events are in flight until their archive is announced.
+        """
+        put(journal, events(3))
+
+        books = journal.books(STORE)
+
+        assert (3, 3, 0) == (
+            books.domain_events.accepted,
+            books.domain_events.in_flight,
+            books.domain_events.archived,
+        )
+        assert books.balanced
+
+    def test_oldest_waiting_follows_the_reader(self, journal: Journal) -> None:
+        """
+        The oldest arrival that a reader has not is that of an entry, then of an announcement, then none.
+        """
+        found = [journal.oldest_waiting(STORE)]
+        put(journal, metrics(1, 1000))
+        found.append(journal.oldest_waiting(STORE))
+        seal = next_seal(journal, 1, 1)
+        journal.announce(seal, announcement_of(seal), [])
+        found.append(journal.oldest_waiting(STORE))
+        journal.advance(STORE, journal.announcements(0, 1)[0], [])
+        found.append(journal.oldest_waiting(STORE))
+
+        assert [None, 1000, 1000, None] == found
+
+    def test_pipeline_is_kept_while_a_seal_needs_it(self, journal: Journal) -> None:
+        """
+        A pipeline file's text stays as long as it is the newest or a seal that waits was made with it.
+        """
+        journal.keep_pipeline(1, "one")
+        put(journal, events())
+        seal = next_seal(journal, 1, 1, version=1)
+        journal.keep_pipeline(2, "two")
+        assert ("one", "two") == (journal.pipeline(1), journal.pipeline(2))
+
+        journal.announce(seal, None, [])
+        journal.keep_pipeline(3, "three")
+
+        assert (None, None, "three") == (journal.pipeline(1), journal.pipeline(2), journal.pipeline(3))
+
+    def test_full_journal_refuses_until_announced(self, journal: Journal) -> None:
+        """
+        Above the quota an append is refused at once, and taken again when a batch has been announced.
+        """
+        big = Entry(EntryKind.EVENTS, 1, 1, b"x" * (QUOTA - 10))
+        position = put(journal, big)
+
+        with pytest.raises(JournalFull):
+            journal.append(big)
+        journal.announce(next_seal(journal, position.offset, position.offset), None, [])
+
+        assert put(journal, big).offset == position.offset + 1
+
+    def test_reopened_journal_goes_on(self, tmp_path: Path) -> None:
+        """
+        Everything is there after closing: identity, entries, seals, announcements, checkpoints, counters.
+        """
+        before = self.open(tmp_path, QUOTA)
+        announced(before)
+        before.advance("mail", before.announcements(0, 1)[0], [])
+        put(before, metrics(2))
+        seal = next_seal(before, 2, 2)
+        before.pin(seal, b"answers")
+        before.keep_pipeline(1, "text")
+        kept = self._everything(before)
+        before.close()
+
+        after = self.open(tmp_path, QUOTA)
+        assert kept == self._everything(after)
+        assert after.pin(seal, b"other") == b"answers"
+        assert put(after, events()).offset == 3
+        after.close()
+
+    @staticmethod
+    def _everything(journal: Journal) -> tuple[object, ...]:
+        partition = journal.partitions[0]
+        return (
+            journal.identity, journal.read(partition, 0, 10), journal.unannounced(partition),
+            journal.announcements(0, 10), journal.checkpoint("mail"), journal.pipeline(1), journal.books(STORE),
+        )  # fmt: skip
+
+    def test_offsets_go_on_after_all_was_trimmed(self, tmp_path: Path) -> None:
+        """
+        A position is never given twice, not even by a journal that was reopened empty.
+        """
+        before = self.open(tmp_path, QUOTA)
+        announced(before)
+        before.close()
+
+        after = self.open(tmp_path, QUOTA)
+        assert put(after, events()).offset == 2
+        after.close()
+
+    def test_closed_journal_refuses(self, tmp_path: Path) -> None:
+        """
+        A closed journal takes nothing; closing twice does no harm.
+        """
+        journal = self.open(tmp_path, QUOTA)
+        journal.close()
+        journal.close()
+
+        with pytest.raises(JournalUnavailable):
+            journal.append(events())

@@ -1,0 +1,21 @@
+"""
+A process holds one engine path at a time: a module's tests share a store, and tell each other apart by tenants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from store.shelf import Shelf
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
+    """
+    Open a store for the tests of one module.
+    """
+    opened = Shelf(tmp_path_factory.mktemp("store"))
+    yield opened
+    opened.engine.close()

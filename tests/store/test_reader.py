@@ -1,0 +1,291 @@
+"""
+A reader answers for its one tenant what plain Python computes over the same events.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from metriclake._errors import InvalidToken, StoreError
+from metriclake.event import MetricEvent
+from metriclake.store import Bucket, Filter, Selection
+from metriclake.store.reader import Bounds, TenantReader
+from store.shelf import NOW, Shelf, event
+
+pytestmark = pytest.mark.engine
+
+START, END = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Auckland")
+AGGREGATES = ("count", "sum", "avg", "min", "max")
+
+
+@pytest.fixture(scope="module")
+def events(shelf: Shelf) -> list[MetricEvent]:
+    """
+    Load 600 metric events of a year and a half for one tenant, and others' beside them; return the one's.
+    """
+    chance = random.Random(7)  # noqa: S311 - test data
+    made = []
+    for index in range(600):
+        moment = START + timedelta(microseconds=chance.randrange((END - START) // timedelta(microseconds=1)))
+        dimensions = {"kind": chance.choice("abc"), "tenant_plan": chance.choice(("free", "paid"))}
+        if chance.random() < 0.7:
+            dimensions["region"] = chance.choice(("eu", "us"))
+        measures: dict[str, Any] = {"size": chance.choice((-1.5, 0.25, 3.0, 1e6)), "items": chance.randrange(-5, 50)}
+        if chance.random() < 0.2:
+            del measures["size"]
+        made.append(event("acme", f"{index}", time=moment, dimensions=dimensions, **measures))
+    others = [MetricEvent(one.metric_name, {**one.metadata, "tenant_id": "globex"}, one.data) for one in made]
+    for first in range(0, 600, 200):
+        shelf.load(*made[first : first + 200], *others[first : first + 200], integers={"uploads": ["items"]})
+    return made
+
+
+def moment_of(one: MetricEvent) -> datetime:
+    """
+    Return an event's time.
+    """
+    return datetime.fromisoformat(str(one.data["event_time"]))
+
+
+def plain_start(moment: datetime, bucket: Bucket, zone: str) -> datetime | None:
+    """
+    Return where the interval of a moment starts, in zones whose midnights are all there.
+    """
+    local = moment.astimezone(ZoneInfo(zone)).replace(second=0, microsecond=0)
+    midnight = local.replace(hour=0, minute=0, fold=0)
+    starts = {
+        Bucket.NONE: None,
+        Bucket.MINUTE: local,
+        Bucket.FIVE_MINUTES: local.replace(minute=local.minute // 5 * 5),
+        Bucket.HOUR: local.replace(minute=0),
+        Bucket.DAY: midnight,
+        Bucket.WEEK: midnight - timedelta(days=local.weekday()),
+        Bucket.MONTH: midnight.replace(day=1),
+        Bucket.QUARTER: midnight.replace(day=1, month=(local.month - 1) // 3 * 3 + 1),
+        Bucket.YEAR: midnight.replace(day=1, month=1),
+    }
+    found = starts[bucket]
+    return None if found is None else found.astimezone(UTC)
+
+
+def plain_value(aggregate: str, values: list[float]) -> float | None:
+    """
+    Return an aggregate of the numbers that are there.
+    """
+    if aggregate == "count":
+        return len(values)
+    if not values:
+        return None
+    aggregates: dict[str, Callable[[list[float]], float]] = {
+        "sum": math.fsum,
+        "avg": lambda numbers: math.fsum(numbers) / len(numbers),
+        "min": min,
+        "max": max,
+    }
+    return aggregates[aggregate](values)
+
+
+def plainly(events: Iterable[MetricEvent], selection: Selection) -> dict[tuple[Any, ...], float | None]:
+    """
+    Answer a selection by plain Python: interval's start and dimensions, to the value.
+    """
+    groups: dict[tuple[Any, ...], list[float]] = defaultdict(list)
+    for one in events:
+        moment = moment_of(one)
+        kept = all(one.metadata.get(found.dimension, "") in found.values for found in selection.filters)
+        if not (selection.start <= moment < selection.end and kept):
+            continue
+        start = plain_start(moment, selection.bucket, selection.zone)
+        key = (*(() if start is None else (start,)), *(one.metadata.get(name, "") for name in selection.group_by))
+        value = 0 if selection.measure is None else one.data.get(selection.measure)
+        groups[key].extend([] if value is None else [float(value)])
+    return {key: plain_value(selection.aggregate, values) for key, values in groups.items()}
+
+
+def answered(reader: TenantReader, selection: Selection) -> dict[tuple[Any, ...], float | None]:
+    """
+    Answer a selection by the engine, in the same shape.
+    """
+    rows = reader.select(selection).rows
+    found = {tuple(row[:-1]): row[-1] for row in rows}
+    assert len(found) == len(rows)
+    assert list(found) == sorted(found)
+    return found
+
+
+def asked(**parts: Any) -> Selection:
+    """
+    Return a selection over all events, counting unless told otherwise.
+    """
+    return Selection(**{"metric": "uploads", "aggregate": "count", "start": START, "end": END, **parts})
+
+
+SIZE = {"measure": "size", "types": ("double",)}
+ITEMS = {"measure": "items", "types": ("integer",)}
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("bucket", Bucket)
+def test_intervals_are_those_of_the_zone(shelf: Shelf, events: list[MetricEvent], bucket: Bucket, zone: str) -> None:
+    """
+    Each interval starts where the clocks of its zone say so, whatever they do in between.
+    """
+    selection = asked(bucket=bucket, zone=zone, aggregate="sum", **ITEMS)
+
+    assert answered(shelf.reader("acme"), selection) == plainly(events, selection)
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "measure"),
+    [("count", {}), *((aggregate, measure) for aggregate in AGGREGATES for measure in (SIZE, ITEMS))],
+)
+def test_aggregates_are_those_of_plain_python(
+    shelf: Shelf, events: list[MetricEvent], aggregate: str, measure: dict[str, Any]
+) -> None:
+    """
+    Every aggregate, over all and in intervals and groups, is what plain Python makes of the values that are there.
+    """
+    for parts in ({}, {"bucket": Bucket.WEEK}, {"bucket": Bucket.DAY, "group_by": ("kind", "region")}):
+        selection = asked(aggregate=aggregate, **measure, **parts)
+        found = answered(shelf.reader("acme"), selection)
+
+        assert found == pytest.approx(plainly(events, selection), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "group_by",
+    [("kind",), ("region",), ("tenant_plan",), ("region", "kind"), ("kind", "tenant_plan", "region"), ("unheard",)],
+    ids="+".join,
+)
+def test_groups_have_empty_text_where_the_dimension_is_absent(
+    shelf: Shelf, events: list[MetricEvent], group_by: tuple[str, ...]
+) -> None:
+    """
+    Dimensions and attributes group, up to three together; what lacks one stands under empty text.
+    """
+    selection = asked(group_by=group_by)
+
+    assert answered(shelf.reader("acme"), selection) == plainly(events, selection)
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        (Filter("kind", ("a",)),),
+        (Filter("kind", ("a", "c")), Filter("region", ("eu",))),
+        (Filter("region", ("",)),),
+        (Filter("tenant_plan", ("paid",)), Filter("kind", ("b", "nothing"))),
+        (Filter("kind", ("a') OR (1=1",)),),
+        (Filter("unheard", ("x",)),),
+    ],
+    ids=["one", "two", "absent", "attribute", "quotes", "unknown"],
+)
+def test_filters_keep_what_has_one_of_the_values(
+    shelf: Shelf, events: list[MetricEvent], filters: tuple[Filter, ...]
+) -> None:
+    """
+    Filters are combined by and, their values by or, and a value is never read as SQL.
+    """
+    selection = asked(filters=filters, group_by=("kind", "region"))
+
+    assert answered(shelf.reader("acme"), selection) == plainly(events, selection)
+
+
+def test_the_range_has_its_start_and_not_its_end(shelf: Shelf) -> None:
+    """
+    An event at the start is counted and one at the end is not, to the microsecond.
+    """
+    tick = timedelta(microseconds=1)
+    moments = [NOW - tick, NOW, NOW + tick, NOW + 5 * tick, NOW + 6 * tick]
+    shelf.load(*(event("edges", str(index), time=moment) for index, moment in enumerate(moments)))
+
+    found = shelf.reader("edges").select(asked(start=NOW, end=NOW + 5 * tick)).rows
+
+    assert found == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "value"), [("count", 4), ("sum", 10.5), ("avg", 2.625), ("min", 1.5), ("max", 4.0)]
+)
+def test_a_measure_of_two_numeric_types_answers_as_one(shelf: Shelf, aggregate: str, value: float) -> None:
+    """
+    Doubles from before and integers from after a declaration are aggregated together.
+    """
+    tenant = f"two-{aggregate}"
+    shelf.load(event(tenant, "1", metric="two", size=1.5), event(tenant, "2", metric="two", size=2.0))
+    shelf.load(
+        event(tenant, "3", metric="two", size=3), event(tenant, "4", metric="two", size=4), integers={"two": ["size"]}
+    )
+
+    assert shelf.value(tenant, aggregate, "size", "two") == value
+
+
+def test_count_of_a_drifted_measure_counts_the_events_that_have_it(shelf: Shelf) -> None:
+    """
+    However many types a measure has come in, each event with it is counted once and one without it never.
+    """
+    shelf.load(
+        event("mixed", "1", size=1.5),
+        event("mixed", "2", size="text"),
+        event("mixed", "3", size=""),
+        event("mixed", "4", size=False),
+        event("mixed", "5"),
+    )
+    types = shelf.reader("mixed").metrics()["uploads"].measures["size"]
+
+    assert shelf.reader("mixed").select(asked(end=NOW + timedelta(1), measure="size", types=types)).rows == [(4,)]
+
+
+def test_a_sum_of_large_integers_is_exact_or_refused(shelf: Shelf) -> None:
+    """
+    A sum of integers never wraps around to another number without a word.
+    """
+    most = 2**63 - 1
+    shelf.load(event("sum", "1", metric="big", n=most), event("sum", "2", metric="big", n=most), integers={"big": ["n"]})
+
+    assert float(str(shelf.value("sum", "sum", "n", "big"))) == float(2 * most)
+
+
+def test_an_answer_over_nothing_is_null_and_a_count_zero(shelf: Shelf, events: list[MetricEvent]) -> None:
+    """
+    Where no event is in the range, aggregates are null, a count is 0, and intervals have no rows.
+    """
+    assert events
+    reader = shelf.reader("acme")
+    empty: dict[str, Any] = {"start": END, "end": END + timedelta(days=1)}
+
+    assert [reader.select(asked(aggregate=name, **SIZE, **empty)).rows for name in AGGREGATES[1:]] == [[(None,)]] * 4
+    assert reader.select(asked(**empty)).rows == [(0,)]
+    assert reader.select(asked(bucket=Bucket.DAY, **empty)).rows == []
+
+
+@pytest.mark.parametrize("tenant", ["", " ", "a b", "a'b", 'a"b', "a/b", "..", "a..b", "a\\b", "a\0b", "ä", "x" * 129])
+def test_a_reader_needs_a_tenant(shelf: Shelf, tenant: str) -> None:
+    """
+    A reader cannot be made for what is no tenant id, nor without one.
+    """
+    with pytest.raises(InvalidToken):
+        shelf.reader(tenant)
+    with pytest.raises(TypeError):
+        TenantReader(shelf.engine, shelf.catalogue)  # type: ignore[call-arg] # that is what is shown
+
+
+def test_a_question_is_bounded(shelf: Shelf, events: list[MetricEvent]) -> None:
+    """
+    More rows of an answer than the bounds allow are refused, and the next question works.
+    """
+    reader = TenantReader(shelf.engine, shelf.catalogue, "acme", Bounds(rows=10))
+
+    with pytest.raises(StoreError):
+        reader.select(asked(bucket=Bucket.DAY))
+
+    assert reader.select(asked()).rows == [(len(events),)]
