@@ -63,16 +63,16 @@ class Configured:
     text: str
 
     @property
-    def units(self) -> dict[tuple[str, str], str]:
+    def declared(self) -> dict[tuple[str, str], str | None]:
         """
-        Return the units of measures, by metric and measure.
+        Return the measures that the file names, in its order, each with its unit.
         """
         metrics = self.loaded.pipeline.metrics
         return {
             (name, measure): spec.unit
             for name, metric in metrics.items()
             for measure, spec in metric.data.items()
-            if spec.unit is not None
+            if measure != "event_time"
         }
 
 
@@ -204,7 +204,7 @@ class Server:
         query = Query(
             lambda tenant: TenantReader(self._engine, self._catalogue, tenant),
             self.keys.signing,
-            lambda: self._configured.units,
+            lambda: self._configured.declared,
             lambda tenant: self._configured.directory.resolve([tenant])[tenant] or {},
             self.fresh_as_of,
         )

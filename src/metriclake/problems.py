@@ -5,6 +5,7 @@ How an error reads on the wire: RFC 9457 problem documents, and which status eac
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -35,7 +36,7 @@ def as_json(value: Any, status: int = 200) -> Response:
 
 
 def problem(
-    status: int, title: str, detail: str, errors: list[Any] | None = None, headers: dict[str, str] | None = None
+    status: int, title: str, detail: str, errors: list[Any] | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """
     Return a problem document; `errors` lists several faults.

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from metriclake.problems import as_json
+from metriclake.assets import POLICY, SAFE, read_assets, send_asset
+from metriclake.problems import as_json, problem
 from metriclake.tokens import check_bearer
 
 
@@ -27,12 +28,32 @@ class Admin:
         """
         self._key = admin_key
         self._status = status
+        self._assets = read_assets("metriclake.admin")
 
     def routes(self) -> list[BaseRoute]:
         """
         Return the routes.
         """
-        return [Route("/v1/admin/status", self.status, methods=["GET"])]
+        return [
+            Route("/v1/admin/status", self.status, methods=["GET"]),
+            Route("/admin", self.page, methods=["GET"]),
+            Route("/admin/{file}", self.asset, methods=["GET"]),
+        ]
+
+    async def page(self, request: Request) -> Response:
+        """
+        Return the internal page: a shell without data, which asks with the admin key.
+        """
+        return send_asset(request, self._assets["admin.html"], {"Content-Security-Policy": POLICY})
+
+    async def asset(self, request: Request) -> Response:
+        """
+        Return a file of the internal page.
+        """
+        found = self._assets.get(request.path_params["file"])
+        if found is None:
+            return problem(404, "Not Found", "There is no asset of this name.", headers=SAFE)
+        return send_asset(request, found, {})
 
     async def status(self, request: Request) -> Response:
         """

@@ -46,7 +46,7 @@ class Plan:
 
 
 def plan(
-    question: Question, metrics: Mapping[str, Metric], units: Mapping[tuple[str, str], str], now: datetime
+    question: Question, metrics: Mapping[str, Metric], units: Mapping[tuple[str, str], str | None], now: datetime
 ) -> Plan:
     """
     Plan a question at the moment `now`; `units` are those of measures, by metric and measure.
@@ -137,7 +137,9 @@ def _unknown(place: str, name: str, what: str, known: Iterable[str]) -> Fault:
     )
 
 
-def _columns(question: Question, selection: Selection, units: Mapping[tuple[str, str], str]) -> tuple[Column, ...]:
+def _columns(
+    question: Question, selection: Selection, units: Mapping[tuple[str, str], str | None]
+) -> tuple[Column, ...]:
     columns = [Column("time", "time")] if selection.bucket is not Bucket.NONE else []
     columns += [Column(name, "string") for name in selection.group_by]
     counted = question.aggregate == "count"

@@ -24,7 +24,8 @@ from metriclake.tokens import TenantClaims, verify_tenant
 
 _MAX_QUESTION_BYTES = 256 * 1024
 
-Units = Callable[[], Mapping[tuple[str, str], str]]
+Declared = Mapping[tuple[str, str], str | None]
+"""The measures that the pipeline file names, by metric and measure in its order, each with its unit."""
 Describe = Callable[[str], Mapping[str, str]]
 
 
@@ -37,19 +38,19 @@ class Query:
         self,
         reader: Callable[[str], TenantReader],
         signing_key: str,
-        units: Units,
+        declared: Callable[[], Declared],
         describe: Describe,
         fresh_as_of: Callable[[], datetime],
     ) -> None:
         """
         Take what the API needs of its neighbours.
 
-        `reader` makes the reader of a verified tenant; `units` returns the measures' units in force; `describe` a
+        `reader` makes the reader of a verified tenant; `declared` returns the measures that the pipeline file names; `describe` a
         tenant's attributes; `fresh_as_of` the moment up to which every accepted event is in the answers.
         """
         self._reader = reader
         self._signing_key = signing_key
-        self._units = units
+        self._declared = declared
         self._describe = describe
         self._fresh_as_of = fresh_as_of
 
@@ -88,7 +89,7 @@ class Query:
         _check_metric(claims, question.metric)
         reader = self._reader(claims.tenant_id)
         fresh = self._fresh_as_of()
-        made = plan(question, _allowed(claims, reader.metrics()), self._units(), datetime.now(UTC))
+        made = plan(question, _allowed(claims, reader.metrics()), self._declared(), datetime.now(UTC))
         rows = arrange(made, reader.select(made.selection))
         return {
             "columns": [{"name": column.name, "type": column.type, "unit": column.unit} for column in made.columns],
@@ -107,7 +108,7 @@ class Query:
         """
         Return the catalogue of a verified tenant.
         """
-        units = self._units()
+        declared = self._declared()
         metrics = _allowed(claims, self._reader(claims.tenant_id).metrics())
         attributes = self._describe(claims.tenant_id)
         tenant = {
@@ -115,7 +116,7 @@ class Query:
             "name": attributes.get("name"),
             "environment": attributes.get("environment"),
         }
-        return {"tenant": tenant, "metrics": [_described(metric, units) for metric in metrics.values()]}
+        return {"tenant": tenant, "metrics": [_described(metric, declared) for metric in metrics.values()]}
 
     def _claims(self, request: Request) -> TenantClaims:
         claims = verify_tenant(request.headers.get("authorization"), self._signing_key, now=datetime.now(UTC))
@@ -138,15 +139,25 @@ def _allowed(claims: TenantClaims, metrics: dict[str, Metric]) -> dict[str, Metr
     return {name: metric for name, metric in metrics.items() if name in claims.metrics}
 
 
-def _described(metric: Metric, units: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+def _described(metric: Metric, declared: Declared) -> dict[str, Any]:
+    """
+    Describe a metric; its measures stand in the pipeline file's order, those it does not name at the end.
+    """
+    order = {key: index for index, key in enumerate(declared)}
+
+    def place(measure: tuple[str, Any]) -> tuple[int, str]:
+        return order.get((metric.name, measure[0]), len(order)), measure[0]
+
     return {
         "name": metric.name,
         "first_time": as_text(metric.first),
         "last_time": as_text(metric.last),
         "dimensions": [{"name": name} for name in (*metric.dimensions, *metric.attributes)],
         "measures": [
-            {"name": name, "type": types[0], "types": list(types), "unit": units.get((metric.name, name))}
-            for name, types in sorted(metric.measures.items())
+            {"name": name, "type": types[0], "types": list(types), "unit": declared.get((metric.name, name))}
+            for name, types in sorted(
+                metric.measures.items(), key=lambda item: (order.get((metric.name, item[0]), _LAST), item[0])
+            )
         ],
     }
 
