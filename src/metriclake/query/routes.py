@@ -45,8 +45,8 @@ class Query:
         """
         Take what the API needs of its neighbours.
 
-        `reader` makes the reader of a verified tenant; `declared` returns the measures that the pipeline file names; `describe` a
-        tenant's attributes; `fresh_as_of` the moment up to which every accepted event is in the answers.
+        `reader` makes the reader of a verified tenant; `declared` returns the measures that the pipeline file names;
+        `describe` a tenant's attributes; `fresh_as_of` the moment up to which every accepted event is in the answers.
         """
         self._reader = reader
         self._signing_key = signing_key
@@ -155,9 +155,7 @@ def _described(metric: Metric, declared: Declared) -> dict[str, Any]:
         "dimensions": [{"name": name} for name in (*metric.dimensions, *metric.attributes)],
         "measures": [
             {"name": name, "type": types[0], "types": list(types), "unit": declared.get((metric.name, name))}
-            for name, types in sorted(
-                metric.measures.items(), key=lambda item: (order.get((metric.name, item[0]), _LAST), item[0])
-            )
+            for name, types in sorted(metric.measures.items(), key=place)
         ],
     }
 
