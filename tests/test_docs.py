@@ -1,0 +1,91 @@
+"""
+The documentation names what there is, and its links lead somewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import msgspec
+import pytest
+
+from metriclake import _config, pipeline
+from metriclake.cli import main
+from metriclake.event import DropReason
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def _text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links(page: Path) -> None:
+    """
+    Every relative link of a page leads to a file.
+    """
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    dead = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+
+    assert dead == []
+
+
+def test_every_key_of_the_pipeline_file() -> None:
+    """
+    Each key of the pipeline file has its place in docs/pipeline-file.md.
+    """
+    text = _text("docs/pipeline-file.md")
+    specs = (
+        pipeline.TenantsSpec,
+        pipeline.StreamSpec,
+        pipeline.BufferSpec,
+        pipeline.StoreSpec,
+        pipeline.MetricSpec,
+        pipeline.FieldSpec,
+        pipeline.Pipeline,
+    )
+    keys = {entry.name for spec in specs for entry in msgspec.structs.fields(spec)}
+
+    assert [key for key in sorted(keys) if not re.search(rf"\b{key}\b", text)] == []
+
+
+def test_every_command() -> None:
+    """
+    Each command is named in docs/operating.md.
+    """
+    text = _text("docs/operating.md")
+    assert isinstance(main, click.Group)
+
+    assert [name for name in main.commands if f"`{name}`" not in text] == []
+
+
+def test_every_reason() -> None:
+    """
+    Each reason of a refusal is explained in docs/operating.md.
+    """
+    text = _text("docs/operating.md")
+
+    assert [reason for reason in DropReason if f"`{reason}`" not in text] == []
+
+
+def test_every_variable() -> None:
+    """
+    Each environment variable is named in docs/operating.md; the one for tests in its module.
+    """
+    source = Path(_config.__file__).read_text(encoding="utf-8")
+    variables = set(re.findall(r"METRICLAKE_[A-Z_]+", source)) - {"METRICLAKE_CRASH_AT"}
+
+    assert [name for name in sorted(variables) if name not in _text("docs/operating.md")] == []
+
+
+def test_every_decision_is_listed() -> None:
+    """
+    Each decision stands in the list of decisions.
+    """
+    decisions = sorted(path.name for path in ROOT.glob("docs/decisions/0*.md"))
+
+    assert decisions == re.findall(r"\]\((0[^)]+)\)", _text("docs/decisions/README.md"))
