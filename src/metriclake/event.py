@@ -78,7 +78,6 @@ class DropReason(StrEnum):
     Why a metric event was refused; also the folder below `Error/` where it is kept.
     """
 
-    TRANSFORM_FAILED = "transform-failed"
     MISSING_METRIC_NAME = "missing-metric-name"
     INVALID_METRIC_NAME = "invalid-metric-name"
     MISSING_TENANT = "missing-tenant"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import json
 import logging
@@ -172,8 +173,18 @@ def run(configured: Configured, data: DataDirectory, environment: Environment, l
     """
     server = Server(configured, data, environment)
     publish(data, url_of(listener), configured.loaded.path)
+    _collect_seldom()
     logging.getLogger(__name__).info("serving", extra={"url": url_of(listener), "data": str(data.root)})
     asyncio.run(Listening(server, listener).serve())
+
+
+def _collect_seldom() -> None:
+    """
+    Leave what start-up made to itself, and look for cycles less often: an event on its way makes none.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,11 @@ def check_time(draft: Draft, terms: Terms) -> None:
     time = _time(value)
     if not terms.oldest <= time <= terms.newest:
         raise _untimely(time, terms)
-    draft.time = time.isoformat(timespec="microseconds")[:26] + "Z"
+    fraction = _PLAIN_UTC.get(len(value)) if type(value) is str and value[-1] == "Z" and value[10] == "T" else None
+    if fraction is None:
+        draft.time = time.isoformat(timespec="microseconds")[:26] + "Z"
+    else:
+        draft.time = value[:-1] + fraction
 
 
 def check_dimensions(draft: Draft, _terms: Terms) -> None:
@@ -221,6 +225,9 @@ def put_attributes(draft: Draft, answers: Mapping[str, Attributes | None], *, ac
     return MetricEvent(draft.metric, metadata, {"event_time": draft.time, **draft.measures})
 
 
+_PLAIN_UTC = {20: ".000000Z", 24: "000Z", 27: "Z"}
+"""What UTC text of these lengths lacks to be canonical: whole seconds, milliseconds, microseconds."""
+
 _NO_TYPES: Mapping[str, str] = {}
 
 
@@ -236,7 +243,7 @@ def _time(value: Any) -> datetime:
         if time.tzinfo is None:
             raise Refusal(DropReason.INVALID_EVENT_TIME, "`data.event_time` has no offset: end it with Z or +hh:mm")
         try:
-            return time.astimezone(UTC)
+            return time if time.tzinfo is UTC else time.astimezone(UTC)
         except OverflowError:
             raise Refusal(DropReason.INVALID_EVENT_TIME, "`data.event_time` lies outside the calendar") from None
     if type(value) in (int, float):
