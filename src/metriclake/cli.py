@@ -338,3 +338,16 @@ def _pipeline(config: Path | None, data: DataDirectory) -> Path:
 
 def _run(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
     return asyncio.run(work)
+
+
+def _with_version(command: click.Command) -> None:
+    """
+    Give a command, and those below it, `--version`.
+    """
+    click.version_option(__version__, prog_name="metriclake")(command)
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        _with_version(below)
+
+
+for _command in main.commands.values():
+    _with_version(_command)

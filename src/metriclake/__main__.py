@@ -1,0 +1,7 @@
+"""
+`python -m metriclake`: the command line.
+"""
+
+from metriclake.cli import main
+
+main()
