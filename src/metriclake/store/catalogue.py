@@ -7,7 +7,7 @@ A slot, once given, is never taken back, so that every row of a metric is read i
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -19,6 +19,9 @@ MEASURE = "measure"
 ATTRIBUTE = "attribute"
 TEXT = "string"
 NO_SLOT = -1
+
+_MOST_NOTED = 500_000
+"""How many shapes of tenants are remembered, so as not to write them again; each takes some 100 bytes."""
 
 _SLOTS = {(DIMENSION, TEXT): DIMENSION_SLOTS, (MEASURE, "double"): DOUBLE_SLOTS, (MEASURE, "integer"): INTEGER_SLOTS}
 _COLUMNS = {(DIMENSION, TEXT): "d", (MEASURE, "double"): "f", (MEASURE, "integer"): "i"}
@@ -81,13 +84,14 @@ class Catalogue:
         """
         self._engine = engine
         self._lock = threading.Lock()
-        self._slots: dict[Field, int] = {}
+        self._slots: dict[str, dict[Field, int]] = {}
         self._taken: dict[tuple[str, str, str], int] = {}
+        self._noted: dict[tuple[Field, ...], set[str]] = {}
         for *identity, slot in engine.rows(f"SELECT metric, kind, name, type, slot FROM {DATABASE}.slots"):
             self._remember(Field(*identity), slot)
 
     def _remember(self, found: Field, slot: int) -> None:
-        self._slots[found] = slot
+        self._slots.setdefault(found.metric, {})[found] = slot
         group = (found.metric, found.kind, found.type)
         self._taken[group] = max(self._taken.get(group, 0), slot + 1)
 
@@ -103,7 +107,7 @@ class Catalogue:
         Return where a field's values lie.
         """
         group = (found.kind, found.type)
-        slot = self._slots.get(found, NO_SLOT)
+        slot = self._slots.get(found.metric, {}).get(found, NO_SLOT)
         return Place(_MAPS[group], found.name) if slot == NO_SLOT else Place(f"{_COLUMNS[group]}{slot}")
 
     def learn(self, fields: Iterable[Field]) -> None:
@@ -112,7 +116,11 @@ class Catalogue:
         """
         with self._lock:
             new = sorted(
-                (found for found in set(fields) if found not in self._slots and (found.kind, found.type) in _SLOTS),
+                (
+                    found
+                    for found in set(fields)
+                    if (found.kind, found.type) in _SLOTS and found not in self._slots.get(found.metric, {})
+                ),
                 key=lambda found: (found.metric, found.kind, found.name, found.type),
             )
             given = []
@@ -123,14 +131,31 @@ class Catalogue:
                 self._taken[found.metric, found.kind, found.type] = max(taken, slot + 1)
             rows = [(found.metric, found.kind, found.name, found.type, slot) for found, slot in given]
             self._engine.insert("slots", ["metric", "kind", "name", "type", "slot"], rows)
-            self._slots.update(given)
+            for found, slot in given:
+                self._slots.setdefault(found.metric, {})[found] = slot
+
+    def note(self, shapes: Iterable[tuple[tuple[Field, ...], Sequence[str]]]) -> None:
+        """
+        Note which tenants have the fields of a shape; what is remembered as noted is not written again.
+        """
+        rows: set[tuple[str, str, str, str, str]] = set()
+        for fields, tenants in shapes:
+            noted = self._noted.setdefault(fields, set())
+            new = set(tenants) - noted
+            rows.update(
+                (tenant, found.metric, found.kind, found.name, found.type) for tenant in new for found in fields
+            )
+            noted |= new
+        self._engine.insert("fields", ["tenant", "metric", "kind", "name", "type"], sorted(rows))
+        if sum(map(len, self._noted.values())) > _MOST_NOTED:
+            self._noted.clear()
 
     def shape(self, metric: str) -> tuple[list[str], list[str], list[str]]:
         """
         Return the names in a metric's dimension, double and integer slots, in their order.
         """
         names: dict[tuple[str, str], list[tuple[int, str]]] = {group: [] for group in _SLOTS}
-        for found, slot in self._by_metric(metric):
+        for found, slot in list(self._slots.get(metric, {}).items()):
             if slot != NO_SLOT:
                 names[found.kind, found.type].append((slot, found.name))
         dimensions, doubles, integers = (
@@ -138,6 +163,3 @@ class Catalogue:
             for group in ((DIMENSION, TEXT), (MEASURE, "double"), (MEASURE, "integer"))
         )
         return dimensions, doubles, integers
-
-    def _by_metric(self, metric: str) -> list[tuple[Field, int]]:
-        return [(found, slot) for found, slot in self._slots.items() if found.metric == metric]

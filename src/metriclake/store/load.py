@@ -15,7 +15,7 @@ from itertools import accumulate, groupby
 from metriclake._errors import LakeError, StoreError
 from metriclake.books import Counts, Key
 from metriclake.crashpoints import CrashPoint, reach
-from metriclake.store.catalogue import DIMENSION, MEASURE, TEXT, Catalogue, Field
+from metriclake.store.catalogue import ATTRIBUTE, DIMENSION, MEASURE, TEXT, Catalogue, Field
 from metriclake.store.engine import DATABASE, Engine
 from metriclake.store.table import (
     DIMENSION_SLOTS,
@@ -29,6 +29,13 @@ _PARSE = {"input_format_parallel_parsing": 0, "max_insert_threads": 1, "input_fo
 _IN_ORDER = {"max_threads": 1, "max_insert_threads": 1, "precise_float_parsing": 1}
 _EXPIRY_MARGIN = timedelta(minutes=5)
 _IDENTITY = "tenant, metric, time, event_id"
+_NO_PUSH_DOWN = {"query_plan_filter_push_down": 0}
+"""Rows are numbered before they are filtered."""
+
+_PASSING = ("incoming", "shapes", "staged", "judged")
+"""The tables that hold a load while it goes on."""
+
+_SIGNS = {'"': "string", "t": "boolean", "f": "boolean"}
 _EPOCH = "'\"1970-01-01T00:00:00.000000Z\"'"
 FATES = ("stored", "duplicate", "conflict", "expired")
 
@@ -104,18 +111,18 @@ class Loader:
 
     def _load(self, arrivals: list[Arrival], now: datetime) -> list[Outcome]:
         integers = {metric: names for arrival in arrivals for metric, names in arrival.integers.items()}
-        self._engine.command(f"TRUNCATE TABLE {DATABASE}.incoming")
+        for table in _PASSING:
+            self._engine.command(f"TRUNCATE TABLE {DATABASE}.{table}")
         lines = b"".join(arrival.lines for arrival in arrivals)
         self._engine.insert_lines("incoming", ["metric_name", "metadata", "data"], lines, _PARSE)
         self._check(arrivals)
         self._learn(integers)
-        self._stage(arrivals)
-        self._judge(now)
-        self._insert()
-        reach(CrashPoint.INSERT)
+        self._judge(arrivals, now)
         outcomes = self._outcomes(arrivals)
+        self._insert(arrivals)
+        reach(CrashPoint.INSERT)
         self._verify(arrivals, outcomes)
-        for table in ("incoming", "staged", "judged"):
+        for table in _PASSING:
             self._engine.command(f"TRUNCATE TABLE {DATABASE}.{table}")
         return outcomes
 
@@ -128,8 +135,8 @@ class Loader:
     def _check(self, arrivals: Sequence[Arrival]) -> None:
         text = "arrayFirst(f -> f.1 = 'event_time', fields).2"
         rows = self._engine.rows(
-            f"SELECT {_object(arrivals)}, metadata['tenant_id'], metric_name, countIf(time <> 0 OR {text} = {_EPOCH})"
-            f" FROM (SELECT *, rowNumberInAllBlocks() AS row FROM {DATABASE}.incoming) GROUP BY 1, 2, 3",
+            f"SELECT object, metadata['tenant_id'], metric_name, countIf(time <> 0 OR {text} = {_EPOCH})"
+            f" FROM ({_numbered(arrivals)}) GROUP BY 1, 2, 3",
             settings=_IN_ORDER,
         )
         found: dict[int, dict[Key, int]] = {arrival.number: {} for arrival in arrivals}
@@ -144,100 +151,83 @@ class Loader:
 
     def _learn(self, integers: Mapping[str, list[str]]) -> None:
         """
-        Give the object's new fields their slots, and lay out those of its metrics.
+        Give new fields their slots, say which tenant has them, and lay out the slots of the metrics at hand.
         """
-        dimensions = self._engine.rows(
-            f"SELECT DISTINCT metric_name, arrayJoin(mapKeys(metadata)) FROM {DATABASE}.incoming"
+        kinds = "arrayMap(f -> (f.1, substring(f.2, 1, 1)), arrayFilter(f -> f.1 <> 'event_time', fields))"
+        shapes = self._engine.rows(
+            f"SELECT metric_name, mapKeys(metadata) AS dimensions, {kinds} AS measures,"
+            f" groupUniqArray(metadata['tenant_id']) FROM {DATABASE}.incoming GROUP BY 1, 2, 3"
         )
-        measures = self._engine.rows(
-            "SELECT DISTINCT metric_name, field.1, substring(field.2, 1, 1) IN ('\"', 't', 'f')"
-            f" FROM {DATABASE}.incoming ARRAY JOIN fields AS field WHERE field.1 <> 'event_time'"
-        )
-        declared = {metric: set(names) for metric, names in integers.items()}
-        found = [Field(metric, DIMENSION, name, TEXT) for metric, name in dimensions if _is_dimension(name)]
-        found.extend(
-            Field(metric, MEASURE, name, "integer" if name in declared.get(metric, ()) else "double")
-            for metric, name, other in measures
-            if not other
-        )
-        self._catalogue.learn(found)
-        metrics = sorted({metric for metric, _ in dimensions})
-        shapes = [(metric, *self._catalogue.shape(metric), integers.get(metric, [])) for metric in metrics]
-        self._engine.command(f"TRUNCATE TABLE {DATABASE}.shapes")
-        self._engine.insert("shapes", ["metric", "dimensions", "doubles", "integers", "declared"], shapes)
+        fields = [
+            (_fields(metric, dimensions, measures, integers.get(metric, [])), tenants)
+            for metric, dimensions, measures, tenants in shapes
+        ]
+        self._catalogue.learn(found for group, _ in fields for found in group)
+        self._catalogue.note(fields)
+        metrics = sorted({metric for metric, *_ in shapes})
+        rows = [(metric, *self._catalogue.shape(metric), integers.get(metric, [])) for metric in metrics]
+        self._engine.insert("shapes", ["metric", "dimensions", "doubles", "integers", "declared"], rows)
 
-    def _stage(self, arrivals: Sequence[Arrival]) -> None:
-        self._engine.command(f"TRUNCATE TABLE {DATABASE}.staged")
-        columns = ", ".join([*row_columns(), "row"])
-        values = ", ".join([*_values(_object(arrivals, "o.row"), arrivals[0].version), "o.row"])
-        self._engine.command(
-            f"INSERT INTO {DATABASE}.staged ({columns}) SELECT {values} FROM"
-            " (SELECT metric_name, metadata, time, rowNumberInAllBlocks() AS row,"
-            "  arrayMap(f -> f.1, fields) AS names, arrayMap(f -> f.2, fields) AS texts,"
-            f"  arrayMap(f -> substring(f.2, 1, 1), fields) AS firsts FROM {DATABASE}.incoming) AS o"
-            f" LEFT JOIN {DATABASE}.shapes AS s ON s.metric = o.metric_name",
-            _IN_ORDER,
-        )
-
-    def _judge(self, now: datetime) -> None:
+    def _judge(self, arrivals: Sequence[Arrival], now: datetime) -> None:
         """
-        Say of every staged row whether it is new, and of the others why not. The first arrival wins.
+        Say of every line whether it is new, and of the others why not. The first arrival wins.
         """
-        self._engine.command(f"TRUNCATE TABLE {DATABASE}.judged")
         oldest = int((now - self._retention + _EXPIRY_MARGIN).timestamp())
-        known = (
-            f"SELECT {_IDENTITY}, min(object) AS first_object, argMin({payload_hash()}, object) AS first_payload"
-            f" FROM {DATABASE}.metrics WHERE time IN (SELECT time FROM {DATABASE}.staged)"
-            f" AND (tenant, metric, time) IN (SELECT tenant, metric, time FROM {DATABASE}.staged)"
-            f" GROUP BY {_IDENTITY}"
+        payload = "cityHash64(arraySort(fields), mapSort(mapFilter((n, v) -> NOT startsWith(n, 'tenant_'), metadata)))"
+        lines = (
+            "SELECT row, object, metadata['tenant_id'] AS tenant, metric_name AS metric, time,"
+            f" metadata['event_id'] AS event_id, {payload} AS payload FROM ({_numbered(arrivals)})"
         )
         same = f"PARTITION BY {_IDENTITY} ORDER BY row"
         ranked = (
-            f"SELECT row, object, {_IDENTITY}, payload, row_number() OVER ({same}) AS nth,"
-            f" first_value(payload) OVER ({same}) AS first FROM {DATABASE}.staged"
+            f"SELECT *, row_number() OVER ({same}) AS nth, first_value(payload) OVER ({same}) AS first FROM ({lines})"
+        )
+        known = (
+            f"SELECT {_IDENTITY}, min(object) AS first_object FROM {DATABASE}.metrics"
+            f" WHERE time IN (SELECT time FROM {DATABASE}.incoming) AND (tenant, metric, time) IN"
+            f" (SELECT metadata['tenant_id'], metric_name, time FROM {DATABASE}.incoming) GROUP BY {_IDENTITY}"
         )
         self._engine.command(
-            f"INSERT INTO {DATABASE}.judged SELECT s.row, s.object, s.tenant, s.metric, multiIf("
-            " k.first_object > 0 AND k.first_object < s.object,"
-            " if(k.first_payload = s.payload, 'duplicate', 'conflict'),"
+            f"INSERT INTO {DATABASE}.judged SELECT s.row, s.object, s.tenant, s.metric, s.time, s.event_id, multiIf("
+            " k.first_object > 0 AND k.first_object < s.object, 'known',"
             " s.nth > 1, if(s.first = s.payload, 'duplicate', 'conflict'),"
             f" k.first_object = 0 AND s.time < toDateTime64({oldest}, 6, 'UTC'), 'expired', 'stored'),"
             f" k.first_object = s.object FROM ({ranked}) AS s LEFT JOIN ({known}) AS k"
-            " ON k.tenant = s.tenant AND k.metric = s.metric AND k.time = s.time AND k.event_id = s.event_id",
-            {"join_use_nulls": 0},
+            f" ON {_joined('k', 's')}",
+            {**_IN_ORDER, "join_use_nulls": 0},
+        )
+        if self._engine.rows(f"SELECT count() FROM {DATABASE}.judged WHERE fate = 'known'")[0][0]:
+            self._compare(arrivals)
+
+    def _compare(self, arrivals: Sequence[Arrival]) -> None:
+        """
+        Say of the lines whose identity the store has already whether they say the same.
+        """
+        columns = ", ".join([*row_columns(), "row"])
+        self._engine.command(
+            f"INSERT INTO {DATABASE}.staged ({columns}) {_rows(arrivals, 'known', 'o.row')}",
+            {**_IN_ORDER, **_NO_PUSH_DOWN},
+        )
+        stored = (
+            f"SELECT {_IDENTITY}, argMin({payload_hash()}, object) AS first_payload FROM {DATABASE}.metrics"
+            f" WHERE time IN (SELECT time FROM {DATABASE}.staged)"
+            f" AND (tenant, metric, time) IN (SELECT tenant, metric, time FROM {DATABASE}.staged) GROUP BY {_IDENTITY}"
+        )
+        self._engine.command(
+            f"INSERT INTO {DATABASE}.judged SELECT s.row, s.object, s.tenant, s.metric, s.time, s.event_id,"
+            f" if(k.first_payload = s.payload, 'duplicate', 'conflict'), 0 FROM {DATABASE}.staged AS s"
+            f" INNER JOIN ({stored}) AS k ON {_joined('k', 's')}"
         )
 
-    def _insert(self) -> None:
-        stored = f"SELECT row FROM {DATABASE}.judged WHERE fate = 'stored'"
+    def _insert(self, arrivals: Sequence[Arrival]) -> None:
         columns = ", ".join(row_columns())
         self._engine.command(
-            f"INSERT INTO {DATABASE}.metrics ({columns}) SELECT {columns} FROM {DATABASE}.staged"
-            f" WHERE row IN ({stored} AND own = 0)",
-            {"max_insert_threads": 1, "max_partitions_per_insert_block": 0},
-        )
-        rows = (
-            "SELECT metadata['tenant_id'] AS tenant, metric_name AS metric, metadata, fields, time FROM"
-            f" (SELECT *, rowNumberInAllBlocks() AS row FROM {DATABASE}.incoming) WHERE row IN ({stored})"
+            f"INSERT INTO {DATABASE}.metrics ({columns}) {_rows(arrivals, 'stored')}",
+            {**_IN_ORDER, **_NO_PUSH_DOWN, "max_partitions_per_insert_block": 0},
         )
         self._engine.command(
-            f"INSERT INTO {DATABASE}.activity SELECT tenant, metric, min(time), max(time) FROM ({rows})"
-            " GROUP BY tenant, metric",
-            {"max_threads": 1},
-        )
-        kinds = (
-            "arrayConcat(arrayMap(name -> (if(startsWith(name, 'tenant_'), 'attribute', 'dimension'), name, 'string'),"
-            " arrayFilter(name -> name NOT IN ('tenant_id', 'event_id'), mapKeys(metadata))),"
-            " arrayMap(f -> ('measure', f.1, multiIf(startsWith(f.2, '\"'), 'string',"
-            " substring(f.2, 1, 1) IN ('t', 'f'), 'boolean', has(s.declared, f.1), 'integer', 'double')),"
-            " arrayFilter(f -> f.1 <> 'event_time', fields)))"
-        )
-        self._engine.command(
-            f"INSERT INTO {DATABASE}.fields SELECT DISTINCT r.tenant, r.metric, field.1, field.2, field.3"
-            f" FROM ({rows}) AS r LEFT JOIN {DATABASE}.shapes AS s ON s.metric = r.metric ARRAY JOIN {kinds} AS field"
-            f" WHERE (r.tenant, r.metric, field.1, field.2, field.3) NOT IN"
-            f" (SELECT tenant, metric, kind, name, type FROM {DATABASE}.fields"
-            f"  WHERE (tenant, metric) IN (SELECT tenant, metric FROM {DATABASE}.staged))",
-            {"max_threads": 1},
+            f"INSERT INTO {DATABASE}.activity SELECT tenant, metric, min(time), max(time) FROM {DATABASE}.judged"
+            " WHERE fate = 'stored' GROUP BY tenant, metric"
         )
 
     def _outcomes(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
@@ -245,7 +235,8 @@ class Loader:
             arrival.number: {fate: {} for fate in FATES} for arrival in arrivals
         }
         for number, fate, tenant, metric, count in self._engine.rows(
-            f"SELECT object, fate, tenant, metric, count() FROM {DATABASE}.judged GROUP BY 1, 2, 3, 4"
+            f"SELECT object, fate, tenant, metric, count() FROM {DATABASE}.judged"
+            " WHERE fate <> 'known' GROUP BY 1, 2, 3, 4"
         ):
             fates[number][fate][tenant, metric] = count
         return [Outcome(fates[arrival.number]) for arrival in arrivals]
@@ -263,17 +254,51 @@ class Loader:
                 raise StoreError(f"the store holds {held} rows of object {arrival.number}, it should hold {wanted}")
 
 
-def _object(arrivals: Sequence[Arrival], row: str = "row") -> str:
+def _numbered(arrivals: Sequence[Arrival]) -> str:
     """
-    Return the expression of a line's object, by the number of its row among all lines.
+    Return the query of all lines with their row and their object, in the order in which they came.
     """
     numbers = [int(arrival.number) for arrival in arrivals]
     ends = list(accumulate(arrival.lines.count(b"\n") for arrival in arrivals))
-    return f"toUInt64({numbers}[arrayFirstIndex(last -> {row} < last, {ends})])"
+    return (
+        "SELECT metric_name, metadata, fields, time, rowNumberInAllBlocks() AS row,"
+        f" toUInt64({numbers}[arrayFirstIndex(last -> row < last, {ends})]) AS object FROM {DATABASE}.incoming"
+    )
 
 
-def _is_dimension(name: str) -> bool:
-    return name != "event_id" and not name.startswith("tenant_")
+def _rows(arrivals: Sequence[Arrival], fate: str, *more: str) -> str:
+    """
+    Return the query of the store's rows of the lines with a fate, without those that an earlier try has stored.
+    """
+    values = ", ".join([*_values("o.object", arrivals[0].version), *more])
+    return (
+        f"SELECT {values} FROM (SELECT metric_name, metadata, time, row, object, arrayMap(f -> f.1, fields) AS names,"
+        " arrayMap(f -> f.2, fields) AS texts, arrayMap(f -> substring(f.2, 1, 1), fields) AS firsts"
+        f" FROM ({_numbered(arrivals)}) WHERE row IN"
+        f"  (SELECT row FROM {DATABASE}.judged WHERE fate = '{fate}' AND own = 0)) AS o"
+        f" LEFT JOIN {DATABASE}.shapes AS s ON s.metric = o.metric_name"
+    )
+
+
+def _joined(left: str, right: str) -> str:
+    return " AND ".join(f"{left}.{name} = {right}.{name}" for name in _IDENTITY.split(", "))
+
+
+def _fields(
+    metric: str, dimensions: Sequence[str], measures: Sequence[tuple[str, str]], declared: Sequence[str]
+) -> tuple[Field, ...]:
+    """
+    Return the fields of a line's shape: the names in its metadata, and its measures with the first sign of each text.
+    """
+    found = [
+        Field(metric, ATTRIBUTE if name.startswith("tenant_") else DIMENSION, name, TEXT)
+        for name in dimensions
+        if name not in {"tenant_id", "event_id"}
+    ]
+    for name, sign in measures:
+        number = "integer" if name in declared else "double"
+        found.append(Field(metric, MEASURE, name, _SIGNS.get(sign, number)))
+    return tuple(found)
 
 
 def _values(number: str, version: int) -> list[str]:

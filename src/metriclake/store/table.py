@@ -148,6 +148,6 @@ def _tables(ttl: str) -> list[str]:
         f"CREATE OR REPLACE TABLE {DATABASE}.staged ({_row_definitions()}, row UInt64,"
         f" payload UInt64 DEFAULT {payload_hash()}) ENGINE = Memory",
         f"CREATE OR REPLACE TABLE {DATABASE}.judged (row UInt64, object UInt64, tenant String, metric String,"
-        f" fate {key}, own UInt8)"
+        f" time DateTime64(6, 'UTC'), event_id String, fate {key}, own UInt8)"
         " ENGINE = Memory",
     ]
