@@ -205,9 +205,9 @@ class JournalContract:
         second = announced(journal)
 
         assert [first, second] == [1, 2]
-        assert [1, 2] == [one.number for one in journal.announcements(0, 10)]
-        assert [2] == [one.number for one in journal.announcements(1, 10)]
-        assert [{("acme", "m"): 2}] == [one.counts for one in journal.announcements(0, 1)]
+        assert [one.number for one in journal.announcements(0, 10)] == [1, 2]
+        assert [one.number for one in journal.announcements(1, 10)] == [2]
+        assert [one.counts for one in journal.announcements(0, 1)] == [{("acme", "m"): 2}]
 
     def test_announcing_trims_the_entries(self, journal: Journal) -> None:
         """
@@ -231,7 +231,7 @@ class JournalContract:
         with pytest.raises(StaleSeal):
             journal.announce(seal, announcement_of(seal), laked)
 
-        assert [1] == [account.laked for account in journal.books(STORE).accounts]
+        assert [account.laked for account in journal.books(STORE).accounts] == [1]
         assert len(journal.announcements(0, 10)) == 1
 
     def test_readers_go_on_one_by_one(self, journal: Journal) -> None:
@@ -249,9 +249,9 @@ class JournalContract:
         with pytest.raises(StaleSeal):
             journal.advance("mail", first, [])
 
-        assert [(1, 2000), (0, 0)] == [
+        assert [
             (found.number, found.sealed_at) for found in (journal.checkpoint("mail"), journal.checkpoint(STORE))
-        ]
+        ] == [(1, 2000), (0, 0)]
 
     def test_stale_step_of_a_reader_counts_nothing(self, journal: Journal) -> None:
         """
@@ -265,7 +265,7 @@ class JournalContract:
         with pytest.raises(StaleSeal):
             journal.advance(STORE, first, stored)
 
-        assert [1] == [account.store["stored"] for account in journal.books(STORE).accounts]
+        assert [account.store["stored"] for account in journal.books(STORE).accounts] == [1]
 
     def test_books_follow_an_event_through(self, journal: Journal) -> None:
         """
@@ -280,7 +280,7 @@ class JournalContract:
         journal.advance(STORE, first, [Delta(STORE, "acme", "m", "stored", 2)])
         seen.append(self._places(journal))
 
-        assert [(2, 2, 0, 0, 0), (2, 0, 2, 2, 0), (2, 0, 2, 0, 2)] == seen
+        assert seen == [(2, 2, 0, 0, 0), (2, 0, 2, 2, 0), (2, 0, 2, 0, 2)]
 
     @staticmethod
     def _places(journal: Journal) -> tuple[int, ...]:
@@ -297,11 +297,11 @@ class JournalContract:
 
         books = journal.books(STORE)
 
-        assert (3, 3, 0) == (
+        assert (
             books.domain_events.accepted,
             books.domain_events.in_flight,
             books.domain_events.archived,
-        )
+        ) == (3, 3, 0)
         assert books.balanced
 
     def test_oldest_waiting_follows_the_reader(self, journal: Journal) -> None:
@@ -317,7 +317,7 @@ class JournalContract:
         journal.advance(STORE, journal.announcements(0, 1)[0], [])
         found.append(journal.oldest_waiting(STORE))
 
-        assert [None, 1000, 1000, None] == found
+        assert found == [None, 1000, 1000, None]
 
     def test_pipeline_is_kept_while_a_seal_needs_it(self, journal: Journal) -> None:
         """
@@ -327,12 +327,12 @@ class JournalContract:
         put(journal, events())
         seal = next_seal(journal, 1, 1, version=1)
         journal.keep_pipeline(2, "two")
-        assert ("one", "two") == (journal.pipeline(1), journal.pipeline(2))
+        assert (journal.pipeline(1), journal.pipeline(2)) == ("one", "two")
 
         journal.announce(seal, None, [])
         journal.keep_pipeline(3, "three")
 
-        assert (None, None, "three") == (journal.pipeline(1), journal.pipeline(2), journal.pipeline(3))
+        assert (journal.pipeline(1), journal.pipeline(2), journal.pipeline(3)) == (None, None, "three")
 
     def test_full_journal_refuses_until_announced(self, journal: Journal) -> None:
         """

@@ -12,8 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from contracts.journal import JournalContract, events, metrics, next_seal, put
 
+from contracts.journal import JournalContract, events, metrics, next_seal, put
 from metriclake._errors import JournalUnavailable, NewerFormat, StaleSeal
 from metriclake.books import STORE
 from metriclake.entry import Entry, EntryKind, Position
@@ -91,7 +91,7 @@ def test_write_that_fails_is_rolled_back_alone(journal: SqliteJournal) -> None:
         release.set()
 
         assert isinstance(stale.exception(30), StaleSeal)
-    assert [2, 3] == [first.result(30).offset, second.result(30).offset]
+    assert [first.result(30).offset, second.result(30).offset] == [2, 3]
     assert journal.books(STORE).balanced
 
 
@@ -176,7 +176,7 @@ def test_newer_format_is_refused(tmp_path: Path) -> None:
         raised.execute("UPDATE meta SET value = '2' WHERE key = 'format'")
     raised.close()
 
-    with pytest.raises(NewerFormat, match="format 2.*upgrade"):
+    with pytest.raises(NewerFormat, match=r"format 2.*upgrade"):
         SqliteJournal(path, 1000)
 
 
@@ -187,7 +187,7 @@ def test_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     path.write_bytes(b"not a database, but long enough to be looked at" * 50)
 
-    with pytest.raises(JournalUnavailable, match="journal.db"):
+    with pytest.raises(JournalUnavailable, match=r"journal\.db"):
         SqliteJournal(path, 1000)
 
 

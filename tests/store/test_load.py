@@ -118,7 +118,11 @@ def test_the_order_of_fields_makes_no_conflict(shelf: Shelf) -> None:
     shelf.load(event("order", "1", metric="ordered", dimensions=dimensions, **measures))
 
     backwards = event(
-        "order", "1", metric="ordered", dimensions=dict(reversed(dimensions.items())), **dict(reversed(measures.items()))
+        "order",
+        "1",
+        metric="ordered",
+        dimensions=dict(reversed(dimensions.items())),
+        **dict(reversed(measures.items())),
     )
 
     assert fates(shelf.load(backwards)) == {"duplicate": 1}

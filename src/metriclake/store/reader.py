@@ -20,7 +20,10 @@ from metriclake.store.catalogue import ATTRIBUTE, DIMENSION, MEASURE, TEXT, Cata
 from metriclake.store.engine import DATABASE, Engine
 
 TENANT_TABLES = ("metrics", "fields", "activity")
-"""The tables with rows of tenants: each is filtered by the engine, and no other is ever read for one."""
+"""The tables with rows of tenants: each is filtered by the engine."""
+
+CLOSED_TABLES = ("meta", "slots", "incoming", "shapes", "staged", "judged")
+"""The tables that no tenant may read: the engine shows them empty."""
 
 _NUMERIC = ("double", "integer")
 
@@ -215,9 +218,10 @@ class TenantReader:
 
     def _settings(self) -> dict[str, Any]:
         condition = f"tenant = \\'{self._tenant}\\'"
-        filters = ", ".join(f"'{DATABASE}.{table}': '{condition}'" for table in TENANT_TABLES)
+        filters = [f"'{DATABASE}.{table}': '{condition}'" for table in TENANT_TABLES]
+        filters += [f"'{DATABASE}.{table}': '0'" for table in CLOSED_TABLES]
         return {
-            "additional_table_filters": "{" + filters + "}",
+            "additional_table_filters": "{" + ", ".join(filters) + "}",
             "readonly": 1,
             "max_execution_time": self._bounds.seconds,
             "max_memory_usage": self._bounds.memory,
