@@ -156,19 +156,15 @@ def verify_tenant(header: str | None, key: str, *, now: datetime) -> TenantClaim
 
 
 def _claims(claims: dict[str, Any], now: datetime) -> TenantClaims:
-    expires = claims["exp"]
-    if isinstance(expires, bool) or not isinstance(expires, int | float):
-        raise InvalidToken("the tenant token's `exp` is not a number")
-    try:
-        ends = datetime.fromtimestamp(expires, tz=now.tzinfo)
-    except (OverflowError, OSError, ValueError) as error:
-        raise InvalidToken("the tenant token's `exp` is not a time") from error
+    ends = _moment(claims, "exp", now)
+    if ends is None:
+        raise InvalidToken("the tenant token has no `exp`: mint tokens that end")
     if ends <= now:
         raise InvalidToken("the tenant token has expired: ask your backend for a new one")
     if ends > now + MAX_TTL + _LEEWAY:
         raise InvalidToken("the tenant token lives longer than 24 h: mint short ones")
-    not_before = claims.get("nbf")
-    if isinstance(not_before, int | float) and datetime.fromtimestamp(not_before, tz=now.tzinfo) > now + _LEEWAY:
+    not_before = _moment(claims, "nbf", now)
+    if not_before is not None and not_before > now + _LEEWAY:
         raise InvalidToken("the tenant token is not valid yet: compare the clocks")
     tenant_id = claims.get("tenant_id")
     if not isinstance(tenant_id, str) or not is_tenant_id(tenant_id):
@@ -177,6 +173,18 @@ def _claims(claims: dict[str, Any], now: datetime) -> TenantClaims:
     if origin is not None and not isinstance(origin, str):
         raise InvalidToken("the tenant token's `origin` is not text")
     return TenantClaims(tenant_id, ends, _names(claims, "metrics"), _names(claims, "dashboards"), origin)
+
+
+def _moment(claims: dict[str, Any], name: str, now: datetime) -> datetime | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidToken(f"the tenant token's `{name}` is not a number")
+    try:
+        return datetime.fromtimestamp(value, tz=now.tzinfo)
+    except (OverflowError, OSError, ValueError) as error:
+        raise InvalidToken(f"the tenant token's `{name}` is not a time") from error
 
 
 def _names(claims: dict[str, Any], name: str) -> frozenset[str] | None:

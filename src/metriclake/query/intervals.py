@@ -19,18 +19,21 @@ _FIXED = {
 }
 _MONTHS = {Bucket.MONTH: 1, Bucket.QUARTER: 3, Bucket.YEAR: 12}
 _MOST = 100_000
+_CLOCK_STEP = timedelta(minutes=30)
 
 
 def start_of(moment: datetime, bucket: Bucket, zone: str) -> datetime:
     """
     Return the start of the interval that holds `moment`, in UTC.
     """
-    local = moment.astimezone(ZoneInfo(zone))
+    info = ZoneInfo(zone)
+    local = moment.astimezone(info)
+    if bucket is Bucket.HOUR:
+        return _hour(moment, info)
     if bucket in _FIXED:
-        step = _FIXED[bucket]
-        into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond) % step
+        into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond) % _FIXED[bucket]
         return (moment - into).astimezone(UTC)
-    return _midnight(_first_day(local, bucket), zone)
+    return _midnight(_first_day(local, bucket), info)
 
 
 def starts(start: datetime, end: datetime, bucket: Bucket, zone: str) -> Iterator[datetime]:
@@ -57,12 +60,30 @@ def count(start: datetime, end: datetime, bucket: Bucket, zone: str) -> int:
 
 def _next(start: datetime, bucket: Bucket, zone: str) -> datetime:
     if bucket in _FIXED:
-        return start_of(start + _FIXED[bucket], bucket, zone)
-    local = start.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+        probe = start + _FIXED[bucket]
+        while (found := start_of(probe, bucket, zone)) <= start:
+            probe += _CLOCK_STEP
+        return found
+    info = ZoneInfo(zone)
+    local = start.astimezone(info).replace(tzinfo=None)
     if bucket in _MONTHS:
         months = local.year * 12 + local.month - 1 + _MONTHS[bucket]
-        return _midnight(local.replace(year=months // 12, month=months % 12 + 1, day=1), zone)
-    return _midnight(local + timedelta(days=7 if bucket is Bucket.WEEK else 1), zone)
+        return _midnight(local.replace(year=months // 12, month=months % 12 + 1, day=1), info)
+    return _midnight(local + timedelta(days=7 if bucket is Bucket.WEEK else 1), info)
+
+
+def _hour(moment: datetime, info: ZoneInfo) -> datetime:
+    """
+    Return the start of an hour, also where clocks are put by half an hour: such an hour is shorter or longer.
+    """
+    local = moment.astimezone(info)
+    start = moment - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+    there = start.astimezone(info)
+    if there.hour == local.hour:
+        return start.astimezone(UTC) if there.minute == 0 else _hour(start, info)
+    while start.astimezone(info).hour != local.hour:
+        start += timedelta(minutes=1)
+    return start.astimezone(UTC)
 
 
 def _first_day(local: datetime, bucket: Bucket) -> datetime:
@@ -75,12 +96,11 @@ def _first_day(local: datetime, bucket: Bucket) -> datetime:
     return day.replace(month=(day.month - 1) // months * months + 1, day=1)
 
 
-def _midnight(day: datetime, zone: str) -> datetime:
+def _midnight(day: datetime, info: ZoneInfo) -> datetime:
     """
-    Return the first moment of a day, also where its midnight is skipped.
+    Return the first moment of a day, also where its midnight is skipped or comes twice.
     """
-    info = ZoneInfo(zone)
-    midnight = day.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=info)
+    midnight = day.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=info, fold=0)
     moment = midnight.astimezone(UTC)
     if moment.astimezone(info).date() < midnight.date():
         moment += midnight.replace(fold=0).utcoffset() - midnight.replace(fold=1).utcoffset()  # type: ignore[operator]

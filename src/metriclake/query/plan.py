@@ -15,7 +15,7 @@ from typing import Any
 
 from metriclake._errors import Fault, InvalidQuestion
 from metriclake.query import intervals
-from metriclake.query.question import Question
+from metriclake.query.question import EARLIEST, Question
 from metriclake.store import Answer, Bucket, Metric, Selection
 from metriclake.store.reader import numeric
 
@@ -96,7 +96,7 @@ def _range(question: Question, now: datetime) -> tuple[datetime, datetime]:
     if question.start is not None and question.end is not None:
         return question.start.astimezone(UTC), question.end.astimezone(UTC)
     assert question.last is not None  # noqa: S101 - a question has one or the other
-    start = now - question.last
+    start = max(now - question.last, EARLIEST)
     if question.bucket is not Bucket.NONE:
         start = intervals.start_of(start, question.bucket, question.zone)
     return start, now

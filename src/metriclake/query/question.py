@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -25,6 +25,9 @@ FILLS = ("none", "zero", "null")
 MAX_GROUPS = 3
 MAX_FILTER_VALUES = 1000
 MAX_SPAN = timedelta(days=3660)
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+"""The engine's intervals start within these; events lie between 1970 and a day from now."""
 
 _KEYS = ("metric", "measure", "aggregate", "range", "interval", "timezone", "group_by", "filters", "fill")
 _LATER_KEYS = ("compare", "limit")
@@ -72,11 +75,14 @@ class _Reader:
     def fault(self, place: str, what: str, hint: str = "") -> None:
         self.faults.append(Fault(place, what, hint))
 
+    def _faulty(self, place: str) -> bool:
+        return any(found.place == place for found in self.faults)
+
     def question(self) -> Question:
         self._keys()
         aggregate = self._aggregate()
         measure = self._text("measure")
-        if aggregate != "count" and measure is None and "measure" not in self.value:
+        if aggregate != "count" and measure is None and not self._faulty("measure"):
             self.fault("measure", f"is missing: `{aggregate}` needs one", "without a measure only `count` can be asked")
         last, start, end = self._range()
         question = Question(
@@ -106,7 +112,7 @@ class _Reader:
 
     def _metric(self) -> str:
         metric = self._text("metric")
-        if metric is None and "metric" not in self.value:
+        if metric is None and not self._faulty("metric"):
             self.fault("metric", "is missing", "GET /v1/catalog lists yours")
         return metric or ""
 
@@ -169,6 +175,8 @@ class _Reader:
             self.fault("range", "`from` must lie before `to`")
         if start is not None and end is not None and end - start > MAX_SPAN:
             self.fault("range", "is longer than 10 years")
+        if (start is not None and start < EARLIEST) or (end is not None and end > LATEST):
+            self.fault("range", f"lies outside {EARLIEST:%Y} to {LATEST:%Y}")
         return None, start, end
 
     def _moment(self, value: dict[str, Any], key: str) -> datetime | None:

@@ -174,3 +174,5 @@ def _decoded(body: bytes) -> Any:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidBody(f"the question is not JSON: {error}") from error
+    except RecursionError as error:
+        raise InvalidBody("the question is nested too deeply") from error
