@@ -29,6 +29,7 @@ from metriclake._errors import (
     StaleSeal,
     StoreError,
 )
+from metriclake._version import __version__ as __version__
 
 __all__ = [
     "DataDirectoryInUse",
@@ -50,5 +51,3 @@ __all__ = [
     "StaleSeal",
     "StoreError",
 ]
-
-__version__ = "0.1.0"

@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -271,7 +271,7 @@ class Server:
             if text is None:
                 raise MetriclakeError(f"the pipeline file of version {version} is not kept: a sealed batch needs it")
             loaded = parse(text, self._configured.loaded.path, _Unset())
-            self._plans[version] = _plan(loaded, [])
+            self._plans[version] = replace(_plan(loaded, []), version=version)
         return self._plans[version]
 
     def _limits(self) -> Limits:

@@ -19,9 +19,9 @@ from typing import Any, ParamSpec
 
 import click
 
-from metriclake import __version__
 from metriclake._config import DEFAULT_DATA, DEFAULT_HOST, DEFAULT_PORT, DataDirectory, environment
 from metriclake._errors import InvalidPipeline, MetriclakeError
+from metriclake._version import __version__
 from metriclake.app import configure
 from metriclake.cli_output import print_answer, print_status
 from metriclake.pipeline import duration

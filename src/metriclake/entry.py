@@ -11,8 +11,11 @@ from enum import StrEnum
 
 import msgspec
 
-from metriclake._errors import LakeError
+from metriclake._errors import LakeError, NewerFormat
 from metriclake.books import Counts, Key
+
+FORMAT = 1
+"""The version of the manifest's format."""
 
 
 class EntryKind(StrEnum):
@@ -145,7 +148,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     `integers` names the measures that the pipeline file declares as integers, by metric.
     """
 
-    format: int = 1
+    format: int = FORMAT
     partition: int
     seal: int
     first: int
@@ -174,9 +177,12 @@ def decode_manifest(path: str, content: bytes) -> Manifest:
     Read a manifest; raises LakeError where it is not one.
     """
     try:
-        return msgspec.json.decode(content, type=Manifest)
+        manifest = msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise LakeError(f"the manifest {path} cannot be read: it is torn or of a newer version") from error
+    if manifest.format > FORMAT:
+        raise NewerFormat(f"the manifest {path} has format {manifest.format}, this version reads {FORMAT}: upgrade")
+    return manifest
 
 
 def as_counts(rows: list[tuple[str, str, int]]) -> dict[Key, int]:

@@ -24,6 +24,7 @@ NO_METRIC = "(none)"
 _TENANT_ID = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_:@|+=~-]|\.(?!\.)){0,127}", re.ASCII)
 _METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}", re.ASCII)
 _FIELD_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_.$:-]{0,59}", re.ASCII)
+_MOST_NAME = 128
 _RESERVED_FIELDS = frozenset({"time", "measure_name", "measure_value"})
 
 Number = int | float
@@ -97,27 +98,39 @@ class DropReason(StrEnum):
     TOO_COMPLEX = "too-complex"
 
 
-@lru_cache(maxsize=65_536)
 def is_tenant_id(text: str) -> bool:
     """
     Tell whether `text` may name a tenant: 1 to 128 ASCII characters, no quotes, slashes, spaces or `..`.
     """
-    return _TENANT_ID.fullmatch(text) is not None
+    return len(text) <= _MOST_NAME and _is_tenant_id(text)
 
 
-@lru_cache(maxsize=65_536)
 def is_metric_name(text: str) -> bool:
     """
     Tell whether `text` may name a metric: 1 to 128 of letters, digits and `_ . : -`, not starting with a digit.
     """
-    return _METRIC_NAME.fullmatch(text) is not None
+    return len(text) <= _MOST_NAME and _is_metric_name(text)
 
 
-@lru_cache(maxsize=65_536)
 def is_field_name(text: str) -> bool:
     """
     Tell whether `text` may name a dimension or a measure: 1 to 60 characters, none of Timestream's reserved names.
     """
+    return len(text) <= _MOST_NAME and _is_field_name(text)
+
+
+@lru_cache(maxsize=65_536)
+def _is_tenant_id(text: str) -> bool:
+    return _TENANT_ID.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=65_536)
+def _is_metric_name(text: str) -> bool:
+    return _METRIC_NAME.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=65_536)
+def _is_field_name(text: str) -> bool:
     return _FIELD_NAME.fullmatch(text) is not None and text not in _RESERVED_FIELDS
 
 

@@ -402,8 +402,8 @@ def _check_meaning(pipeline: Pipeline, document: _Document) -> None:
     hot, retention = duration(pipeline.store.hot), duration(pipeline.store.retention)
     if not timedelta(hours=1) <= hot <= retention:
         document.fault(("store", "hot"), "must be at least 1h and at most `retention`")
-    if retention > timedelta(days=73_000):
-        document.fault(("store", "retention"), "must be at most 73000d")
+    if retention > timedelta(days=20_000):
+        document.fault(("store", "retention"), "must be at most 20000d", "the engine's calendar ends in 2106")
     if duration(pipeline.stream.future) > timedelta(days=1):
         document.fault(("stream", "future"), "must be at most 1d")
     _check_urls(pipeline, document)

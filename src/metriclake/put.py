@@ -10,6 +10,7 @@ import hashlib
 import io
 import sys
 import uuid
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -171,7 +172,21 @@ def _opened(file: str) -> BinaryIO:
         if file.endswith(".gz"):
             return io.BytesIO(gzip.decompress(packed))
         if file.endswith(".zst"):
-            return io.BytesIO(zstandard.ZstdDecompressor().stream_reader(packed).read())
-    except (OSError, EOFError, zstandard.ZstdError) as error:
+            return io.BytesIO(_unzstd(packed))
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise MetriclakeError(f"{file} cannot be read: {error}") from error
     return io.BytesIO(packed)
+
+
+def _unzstd(packed: bytes) -> bytes:
+    """
+    Undo all frames of a zstd file. Raises EOFError where the last is cut short.
+    """
+    frames, rest = [], packed
+    while rest:
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        frames.append(frame.decompress(rest))
+        if not frame.eof:
+            raise EOFError("it is cut short")
+        rest = frame.unused_data
+    return b"".join(frames)

@@ -68,15 +68,22 @@ def load_keys(folder: Path, environment: Environment) -> Keys:
         if key is not None and len(key) < _MIN_KEY_CHARACTERS and name != "github":
             msg = f"the {name} key given by the environment is shorter than {_MIN_KEY_CHARACTERS} characters"
             raise MetriclakeError(f"{msg}: make one with `openssl rand -hex 32`")
+    if given["github"] == "":
+        raise MetriclakeError(
+            "the github secret given by the environment is empty: make one with `openssl rand -hex 32`"
+        )
     return Keys(**{name: key if key is not None else _stored(folder, name) for name, key in given.items()})
 
 
 def _stored(folder: Path, name: str) -> str:
     path = folder / f"{name}.key"
     try:
-        return path.read_text(encoding="ascii").strip()
+        key = path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
         return _create(folder, path, name)
+    if not key:
+        raise MetriclakeError(f"the key file {path} is empty: delete it, and the next start makes a new one")
+    return key
 
 
 def _create(folder: Path, path: Path, name: str) -> str:
@@ -156,15 +163,19 @@ def verify_tenant(header: str | None, key: str, *, now: datetime) -> TenantClaim
 
 
 def _claims(claims: dict[str, Any], now: datetime) -> TenantClaims:
-    ends = _moment(claims, "exp", now)
-    if ends is None:
+    expires = _number(claims, "exp")
+    if expires is None:
         raise InvalidToken("the tenant token has no `exp`: mint tokens that end")
+    try:
+        ends = datetime.fromtimestamp(expires, tz=now.tzinfo)
+    except (OverflowError, OSError, ValueError) as error:
+        raise InvalidToken("the tenant token's `exp` is not a time") from error
     if ends <= now:
         raise InvalidToken("the tenant token has expired: ask your backend for a new one")
     if ends > now + MAX_TTL + _LEEWAY:
         raise InvalidToken("the tenant token lives longer than 24 h: mint short ones")
-    not_before = _moment(claims, "nbf", now)
-    if not_before is not None and not_before > now + _LEEWAY:
+    not_before = _number(claims, "nbf")
+    if not_before is not None and not_before > (now + _LEEWAY).timestamp():
         raise InvalidToken("the tenant token is not valid yet: compare the clocks")
     tenant_id = claims.get("tenant_id")
     if not isinstance(tenant_id, str) or not is_tenant_id(tenant_id):
@@ -175,16 +186,13 @@ def _claims(claims: dict[str, Any], now: datetime) -> TenantClaims:
     return TenantClaims(tenant_id, ends, _names(claims, "metrics"), _names(claims, "dashboards"), origin)
 
 
-def _moment(claims: dict[str, Any], name: str, now: datetime) -> datetime | None:
+def _number(claims: dict[str, Any], name: str) -> float | None:
     value = claims.get(name)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidToken(f"the tenant token's `{name}` is not a number")
-    try:
-        return datetime.fromtimestamp(value, tz=now.tzinfo)
-    except (OverflowError, OSError, ValueError) as error:
-        raise InvalidToken(f"the tenant token's `{name}` is not a time") from error
+    return value
 
 
 def _names(claims: dict[str, Any], name: str) -> frozenset[str] | None:

@@ -36,13 +36,14 @@ def event(
     metric: str = "uploads",
     time: datetime = NOW,
     dimensions: Mapping[str, str] | None = None,
+    more: Mapping[str, Measure] | None = None,
     **measures: Measure,
 ) -> MetricEvent:
     """
-    Return a valid metric event.
+    Return a valid metric event; `more` are measures too.
     """
     metadata = {"tenant_id": tenant, "event_id": event_id, **(dimensions or {})}
-    return MetricEvent(metric, metadata, {"event_time": stamp(time), **measures})
+    return MetricEvent(metric, metadata, {"event_time": stamp(time), **measures, **(more or {})})
 
 
 def lines(events: Sequence[MetricEvent]) -> bytes:

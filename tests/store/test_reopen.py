@@ -32,14 +32,14 @@ def test_slots_survive_reopening(shelf: Shelf) -> None:
     After a restart the fields lie where they lay, and new ones do not take their places.
     """
     measures = {f"m{index}": float(index) for index in range(10)}
-    shelf.load(event("acme", "1", dimensions={"kind": "a", "size": "b"}, **measures))
+    shelf.load(event("acme", "1", dimensions={"kind": "a", "size": "b"}, more=measures))
     shape = shelf.catalogue.shape("uploads")
 
     shelf.reopen()
     assert shelf.catalogue.shape("uploads") == shape
 
     later = {f"a{index}": index + 0.25 for index in range(10)}
-    shelf.load(event("acme", "2", dimensions={"a": "x"}, **later))
+    shelf.load(event("acme", "2", dimensions={"a": "x"}, more=later))
     shelf.reopen()
 
     assert {name: shelf.value("acme", "sum", name) for name in measures | later} == measures | later

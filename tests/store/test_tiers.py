@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from metriclake._errors import NewerFormat
-from metriclake.pipeline import duration
+from metriclake._errors import InvalidPipeline, NewerFormat
+from metriclake.pipeline import duration, parse
 from metriclake.store import Catalogue, Engine, prepare
 from store.shelf import Shelf, event, fates
 
@@ -120,12 +120,17 @@ def test_without_a_cold_time_all_is_hot(opened: Callable[[timedelta, timedelta],
 
 
 @pytest.mark.parametrize("retention", ["365d", "18250d", "29500d", "36500d", "60000d", "73000d"])
-def test_the_longest_retention_keeps_a_fresh_row(
+def test_a_retention_that_the_pipeline_file_may_say_keeps_what_is_new(
     opened: Callable[[timedelta, timedelta], Shelf], retention: str
 ) -> None:
     """
-    Any retention that the pipeline file may say keeps what is new and what is a year old.
+    However long a retention is, it is refused at `check`, or keeps what is new and what is almost a year old.
     """
+    try:
+        parse(f"store: {{hot: 14d, retention: {retention}}}", Path("metriclake.yaml"), {})
+    except InvalidPipeline:
+        return
+
     shelf = opened(days(14), duration(retention))
     shelf.load(event("a", "1", time=NOW), event("a", "2", time=NOW - days(360)), now=NOW)
     shelf.engine.command("OPTIMIZE TABLE metriclake.metrics FINAL")

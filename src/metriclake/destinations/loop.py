@@ -98,7 +98,7 @@ class DestinationLoop:
             stopping = self._stop.is_set()
             try:
                 done = self._turn()
-            except MetriclakeError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the loop says it and tries again
                 self.failure = StageFailed(f"{self._destination.name} waits and tries again: {error}")
                 _LOG.error(
                     "destination failed, nothing is lost",
@@ -135,7 +135,12 @@ class DestinationLoop:
         batches: list[Batch] = []
         size = 0
         for announcement in announcements:
-            batch = self._batch(announcement)
+            try:
+                batch = self._batch(announcement)
+            except LakeError:
+                if not batches:
+                    raise
+                break
             size += len(batch.lines)
             if batches and size > _BYTES_AT_ONCE:
                 break

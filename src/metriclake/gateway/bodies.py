@@ -4,6 +4,7 @@ Read a request's body: undo its compression within bounds, and split it into the
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import AsyncIterator
 
@@ -14,6 +15,8 @@ from metriclake._errors import InvalidBody
 
 _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 _RAW = msgspec.json.Decoder(msgspec.Raw)
+_OPENING = b"{["
+_QUOTE = ord('"')
 
 
 async def read_body(chunks: AsyncIterator[bytes], encoding: str, limit: int) -> bytes:
@@ -66,7 +69,11 @@ def _unzstd(sent: bytes, limit: int) -> bytes:
     with inflater.stream_reader(sent) as reader:
         if len(reader.read(limit + 1)) > limit:
             raise too_large(limit)
-    return inflater.decompress(sent, max_output_size=limit, allow_extra_data=False)
+    frame = inflater.decompressobj()
+    body = frame.decompress(sent)
+    if not frame.eof or frame.unused_data:
+        raise EOFError
+    return body
 
 
 def too_large(limit: int) -> InvalidBody:
@@ -97,12 +104,14 @@ def split(body: bytes, content_type: str) -> list[bytes]:
         return [_one_line(memoryview(_RAW.decode(text)))]
     except msgspec.DecodeError:
         return _lines(text)
+    except RecursionError as error:
+        raise InvalidBody("the body is nested too deep: nothing of it was accepted") from error
 
 
 def _array(text: bytes) -> list[bytes]:
     try:
         return [_one_line(memoryview(item)) for item in _RAWS.decode(text)]
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidBody(f"the body is not a JSON array: {error}; nothing of it was accepted") from error
 
 
@@ -115,3 +124,27 @@ def _one_line(text: memoryview) -> bytes:
     Put a JSON text on one line: a line break in it can stand only between tokens.
     """
     return bytes(text).replace(b"\n", b" ").replace(b"\r", b" ").strip()
+
+
+MAX_DEPTH = 256
+"""How many objects and arrays may stand in one another."""
+
+_SIGNS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
+def too_deep(text: bytes) -> bool:
+    """
+    Tell whether a JSON text is nested deeper than `MAX_DEPTH`. Looks closely only at texts that could be.
+    """
+    if text.count(b"{") + text.count(b"[") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for sign in _SIGNS.finditer(text):
+        first = text[sign.start()]
+        if first in _OPENING:
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif first != _QUOTE:
+            depth -= 1
+    return False

@@ -26,7 +26,7 @@ from metriclake._errors import InvalidBody
 from metriclake.books import Key
 from metriclake.entry import Entry, EntryKind, Position
 from metriclake.event import DomainEvent, account_of
-from metriclake.gateway.bodies import read_body, split, too_large
+from metriclake.gateway.bodies import MAX_DEPTH, read_body, split, too_deep, too_large
 from metriclake.gateway.github import envelope
 from metriclake.problems import as_json
 from metriclake.tokens import Keys, check_bearer, check_github_signature
@@ -48,6 +48,7 @@ _EVENT = msgspec.json.Decoder(DomainEvent)
 _METRIC = msgspec.json.Decoder(_MetricShape)
 _ENCODER = msgspec.json.Encoder()
 _OBJECT = ord("{")
+_TOO_DEEP = f"it is nested deeper than {MAX_DEPTH} levels"
 _SEQUENCE_DIGITS = 8
 
 
@@ -107,6 +108,9 @@ def accept_events(texts: Sequence[bytes], ids: Ids, max_bytes: int) -> Accepted:
     accepted = Accepted()
     keep = accepted.lines.append
     for index, text in enumerate(texts):
+        if too_deep(text):
+            accepted.reject(index, _TOO_DEEP)
+            continue
         try:
             event = _EVENT.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -131,6 +135,9 @@ def accept_metrics(texts: Sequence[bytes], ids: Ids, max_bytes: int) -> Accepted
     """
     accepted = Accepted()
     for index, text in enumerate(texts):
+        if too_deep(text):
+            accepted.reject(index, _TOO_DEEP)
+            continue
         try:
             metric = _METRIC.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

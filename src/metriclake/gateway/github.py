@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from metriclake._errors import InvalidBody
+from metriclake.gateway.bodies import MAX_DEPTH, too_deep
 
 _ABOUT_OTHERS = frozenset({"repository", "sender", "organization", "installation", "enterprise", "changes"})
 _MOMENTS = (
@@ -28,6 +29,8 @@ def envelope(event: str | None, delivery: str | None, body: bytes) -> bytes:
     """
     if not event or not delivery:
         raise InvalidBody("the headers X-GitHub-Event and X-GitHub-Delivery are missing: is this GitHub?")
+    if too_deep(body):
+        raise InvalidBody(f"the payload is nested deeper than {MAX_DEPTH} levels")
     try:
         payload = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -72,6 +75,6 @@ def _moment(value: Any) -> datetime | None:
         return None
     try:
         moment = msgspec.convert(value, datetime)
-    except msgspec.ValidationError:
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (msgspec.ValidationError, OverflowError):
         return None
-    return moment.astimezone(UTC) if moment.tzinfo is not None else None

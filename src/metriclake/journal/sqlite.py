@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from metriclake._errors import JournalFull, JournalUnavailable, NewerFormat, StaleSeal
+from metriclake._errors import JournalFull, JournalUnavailable, MetriclakeError, NewerFormat, StaleSeal
 from metriclake.books import DOMAIN_EVENTS, STREAM, Books, Counts, Delta, Key, build
 from metriclake.crashpoints import CrashPoint, reach
 from metriclake.entry import Announcement, Checkpointed, Entry, EntryInfo, EntryKind, Position, Seal, StoredEntry
@@ -83,9 +83,13 @@ class SqliteJournal:
         self._queue: queue.SimpleQueue[_Write[Any] | None] = queue.SimpleQueue()
         self._appended = threading.Event()
         self._closed = False
-        with _mapped(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._prepare()
+        try:
+            with _mapped(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._prepare()
+        except MetriclakeError:
+            self._close_connections()
+            raise
         self._writer = threading.Thread(target=self._write_forever, name="journal-writer", daemon=True)
         self._writer.start()
 
@@ -148,13 +152,13 @@ class SqliteJournal:
         connection.execute(
             "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*values, len(entry.body), entry.body)
         )
-        self._next += 1
-        self._backlog += len(entry.body)
         if entry.kind is EntryKind.EVENTS:
             deltas = [Delta(STREAM, NO_TENANT, DOMAIN_EVENTS, "accepted", entry.count)]
         else:
             deltas = [Delta(STREAM, *key, "received", amount) for key, amount in entry.counts.items()]
         _count(connection, deltas)
+        self._next += 1
+        self._backlog += len(entry.body)
         return Position(PARTITION, offset)
 
     def wait(self, timeout: float) -> bool:
@@ -322,7 +326,7 @@ class SqliteJournal:
         """
         rows = self._query(
             "SELECT min(arrived_at) FROM ("
-            " SELECT arrived_at FROM (SELECT arrived_at FROM entries ORDER BY partition, offset LIMIT 1)"
+            " SELECT arrived_at FROM (SELECT arrived_at FROM entries ORDER BY partition, offset LIMIT 64)"
             " UNION ALL SELECT oldest_at FROM announcements WHERE number >"
             "  coalesce((SELECT number FROM checkpoints WHERE reader = ?), 0))",
             (reader,),
@@ -338,6 +342,14 @@ class SqliteJournal:
         self._closed = True
         self._queue.put(None)
         self._writer.join()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                late = self._queue.get_nowait()
+                if late is not None:
+                    late.done.set_exception(JournalUnavailable("the journal is closed: the server is stopping"))
+        self._close_connections()
+
+    def _close_connections(self) -> None:
         with self._connections_lock:
             for connection in self._connections:
                 connection.close()
@@ -433,11 +445,12 @@ def _insert_seal(connection: sqlite3.Connection, seal: Seal) -> None:
 def _pin(connection: sqlite3.Connection, seal: Seal, answers: bytes) -> bytes:
     key = (seal.partition, seal.number)
     connection.execute(
-        "UPDATE seals SET answers = ? WHERE partition = ? AND number = ? AND answers IS NULL", (answers, *key)
+        "UPDATE seals SET answers = ? WHERE partition = ? AND number = ? AND answers IS NULL AND announced = 0",
+        (answers, *key),
     )
     row = connection.execute("SELECT answers FROM seals WHERE partition = ? AND number = ?", key).fetchone()
     if row is None or row[0] is None:
-        raise StaleSeal(f"seal {seal.number} of partition {seal.partition} is not there")
+        raise StaleSeal(f"seal {seal.number} of partition {seal.partition} is announced already, or was never made")
     return bytes(row[0])
 
 

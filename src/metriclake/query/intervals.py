@@ -19,7 +19,8 @@ _FIXED = {
 }
 _MONTHS = {Bucket.MONTH: 1, Bucket.QUARTER: 3, Bucket.YEAR: 12}
 _MOST = 100_000
-_CLOCK_STEP = timedelta(minutes=30)
+_HOUR = timedelta(hours=1)
+_CLOCK_STEP = timedelta(minutes=15)
 
 
 def start_of(moment: datetime, bucket: Bucket, zone: str) -> datetime:
@@ -46,6 +47,26 @@ def starts(start: datetime, end: datetime, bucket: Bucket, zone: str) -> Iterato
         found = _next(found, bucket, zone)
 
 
+def edges(start: datetime, end: datetime, bucket: Bucket, zone: str) -> tuple[datetime, ...]:
+    """
+    Return the starts that the engine must be told: of hours, where a zone's clocks are put forward from uneven offsets.
+
+    There, and only there, the engine cuts hours by the time since midnight instead of by the clock.
+    """
+    if bucket is not Bucket.HOUR or not _uneven(start, end, ZoneInfo(zone)):
+        return ()
+    return tuple(starts(start, end, bucket, zone))
+
+
+def _uneven(start: datetime, end: datetime, info: ZoneInfo) -> bool:
+    """
+    Tell whether a zone has several offsets around the range, and one that is not of whole hours.
+    """
+    months = range((end - start).days // 30 + 13)
+    offsets = {(start + timedelta(days=30 * (month - 6))).astimezone(info).utcoffset() for month in months}
+    return len(offsets) > 1 and any(offset is not None and offset % _HOUR for offset in offsets)
+
+
 def count(start: datetime, end: datetime, bucket: Bucket, zone: str) -> int:
     """
     Return how many intervals [start, end) touches, counting no further than a bound.
@@ -59,12 +80,14 @@ def count(start: datetime, end: datetime, bucket: Bucket, zone: str) -> int:
 
 
 def _next(start: datetime, bucket: Bucket, zone: str) -> datetime:
+    info = ZoneInfo(zone)
     if bucket in _FIXED:
         probe = start + _FIXED[bucket]
+        if probe.astimezone(info).utcoffset() != start.astimezone(info).utcoffset():
+            probe = start + min(_CLOCK_STEP, _FIXED[bucket])
         while (found := start_of(probe, bucket, zone)) <= start:
             probe += _CLOCK_STEP
         return found
-    info = ZoneInfo(zone)
     local = start.astimezone(info).replace(tzinfo=None)
     if bucket in _MONTHS:
         months = local.year * 12 + local.month - 1 + _MONTHS[bucket]

@@ -23,6 +23,9 @@ MAX_POINTS = 100_000
 """Intervals times groups that one answer may have."""
 
 
+_INT64 = range(-(2**63), 2**63)
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """
@@ -71,6 +74,7 @@ def plan(
         types=_types(question, metric),
         bucket=question.bucket,
         zone=question.zone,
+        edges=intervals.edges(start, end, question.bucket, question.zone),
         group_by=question.group_by,
         filters=question.filters,
     )
@@ -156,6 +160,8 @@ def _row(row: Sequence[Any], selection: Selection) -> list[Any]:
         first = 1
     for index in range(first, first + len(selection.group_by)):
         values[index] = values[index] or None
+    if isinstance(values[-1], int) and values[-1] not in _INT64:
+        values[-1] = float(values[-1])
     return values
 
 

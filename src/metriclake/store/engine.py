@@ -20,6 +20,7 @@ from metriclake._errors import MetriclakeError, StoreError
 DATABASE = "metriclake"
 POLICY = "tiered"
 _READERS = 4
+_REFUSED = "&%#?"
 
 _CONFIG = """<clickhouse>
   <logger><level>none</level></logger>
@@ -51,6 +52,9 @@ class Engine:
         Open or create the store. Raises StoreError; MetriclakeError where chDB is not installed.
         """
         self._folder = folder.resolve()
+        refused = [sign for sign in _REFUSED if sign in str(self._folder)]
+        if refused:
+            raise StoreError(f"the store's folder cannot have `{refused[0]}` in its path: chDB reads it as a URL")
         try:
             for name in ("engine", "hot", "cold"):
                 (self._folder / name).mkdir(parents=True, exist_ok=True)

@@ -80,7 +80,7 @@ class Selection:
     A question that has been checked against the catalogue: what to read of one metric.
 
     `types` are the numeric types that the measure has; without a measure the rows themselves are counted. `start` is
-    inclusive, `end` exclusive.
+    inclusive, `end` exclusive. `edges` are the starts of the intervals, where the engine's own would be others.
     """
 
     metric: str
@@ -91,6 +91,7 @@ class Selection:
     types: tuple[str, ...] = ()
     bucket: Bucket = Bucket.NONE
     zone: str = "UTC"
+    edges: tuple[datetime, ...] = ()
     group_by: tuple[str, ...] = ()
     filters: tuple[Filter, ...] = ()
 
@@ -178,13 +179,20 @@ class TenantReader:
     def _columns(self, selection: Selection, statement: _Statement) -> tuple[list[str], str]:
         columns = []
         if selection.bucket is not Bucket.NONE:
-            statement.parameters["zone"] = selection.zone
-            columns.append(f"{_STARTS[selection.bucket]} AS bucket")
+            columns.append(f"{self._bucket(selection, statement)} AS bucket")
         columns.extend(
             f"{self._dimension(selection.metric, name, statement)} AS g{index}"
             for index, name in enumerate(selection.group_by)
         )
         return columns, ", ".join(column.rsplit(" AS ", 1)[1] for column in columns)
+
+    @staticmethod
+    def _bucket(selection: Selection, statement: _Statement) -> str:
+        if selection.edges:
+            edges = statement.bind([int(edge.timestamp()) for edge in selection.edges], "Array(UInt32)")
+            return f"toDateTime(roundDown(toUnixTimestamp(time), {edges}), 'UTC')"
+        statement.parameters["zone"] = selection.zone
+        return _STARTS[selection.bucket]
 
     def _conditions(self, selection: Selection, statement: _Statement) -> list[str]:
         conditions = [
@@ -201,11 +209,13 @@ class TenantReader:
     def _measure(self, selection: Selection, statement: _Statement) -> str:
         if selection.measure is None:
             return ""
-        places = [
-            self._catalogue.place(Field(selection.metric, MEASURE, selection.measure, kind)) for kind in selection.types
-        ]
-        columns = [_nullable(place, statement) for place in places]
-        return columns[0] if len(columns) == 1 else f"coalesce({', '.join(columns)})"
+        fields = {kind: Field(selection.metric, MEASURE, selection.measure, kind) for kind in selection.types}
+        columns = {kind: _nullable(self._catalogue.place(found), statement) for kind, found in fields.items()}
+        if selection.aggregate == "count":
+            return f"nullIf({' OR '.join(f'isNotNull({column})' for column in columns.values())}, 0)"
+        if tuple(columns) == ("integer",):
+            return f"toInt128({columns['integer']})"
+        return f"coalesce({', '.join(f'toFloat64({column})' for column in columns.values())})"
 
     def _dimension(self, metric: str, name: str, statement: _Statement) -> str:
         kind = ATTRIBUTE if name.startswith("tenant_") else DIMENSION

@@ -209,7 +209,18 @@ class _ErrorRecord(msgspec.Struct, frozen=True):
     metricName: str = NO_METRIC  # noqa: N815
 
 
+class _Shape(msgspec.Struct):
+    """
+    A metric event whose data cannot be read: the part that the door has counted it by.
+    """
+
+    metric_name: Any
+    metadata: Any
+    data: msgspec.Raw
+
+
 _ENCODER = msgspec.json.Encoder()
+_DECODE_SHAPE = msgspec.json.Decoder(_Shape)
 _DECODER = msgspec.json.Decoder()
 _DECODE_EVENT = msgspec.json.Decoder(MetricEvent)
 _DECODE_ERROR = msgspec.json.Decoder(_ErrorRecord)
@@ -226,7 +237,7 @@ def _of_events(entry: StoredEntry, rules: RuleSet, batch: Sorted) -> Iterator[Dr
         try:
             event = _DECODER.decode(line)
             picked = rules.matching(event)
-        except (msgspec.DecodeError, UnicodeDecodeError, EventTooComplex) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, EventTooComplex) as error:
             batch.matched += 1
             received[NO_TENANT, NO_METRIC] += 1
             batch.refused.append(_unread(line, entry, error))
@@ -245,8 +256,10 @@ def _of_metrics(entry: StoredEntry, batch: Sorted) -> Iterator[Draft]:
     for line in entry.body.splitlines():
         try:
             record = _DECODER.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            batch.refused.append(_unread(line, entry, error))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            shape = _DECODE_SHAPE.decode(line)
+            draft = Draft(shape.metric_name, shape.metadata, None, None, line, entry.arrived_at)
+            batch.refused.append(Refused(draft, DropReason.MALFORMED, str(error)))
             continue
         yield Draft(record.get("metric_name"), record.get("metadata"), record.get("data"), None, line, entry.arrived_at)
 

@@ -92,7 +92,7 @@ def read_tenants(path: Path) -> dict[str, Attributes]:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except OSError as error:
         raise MetriclakeError(f"the tenants file {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise MetriclakeError(f"the tenants file {path} is not YAML or JSON: {_place(error)}") from error
     if document is None:
         return {}
@@ -126,4 +126,6 @@ def _attributes(path: Path, tenant: Any, value: Any) -> Attributes:
 
 def _place(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
-    return f"line {mark.line + 1}" if mark is not None else "it is not UTF-8 text"
+    if mark is not None:
+        return f"line {mark.line + 1}"
+    return "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)

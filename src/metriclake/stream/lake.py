@@ -112,6 +112,10 @@ def unpack(path: str, packed: bytes) -> bytes:
     """
     Undo `pack`. Raises LakeError where the object is torn: both formats carry a checksum.
     """
+    if path.endswith(".gz") and not packed:
+        raise LakeError(f"the lake object {path} is torn: it is empty")
+    if path.endswith(".json") and not packed.endswith(b"\n"):
+        raise LakeError(f"the lake object {path} is torn: its last line has no end")
     try:
         if path.endswith(".zst"):
             return zstandard.ZstdDecompressor().decompress(packed)

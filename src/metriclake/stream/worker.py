@@ -163,12 +163,12 @@ class StreamWorker:
                     self._recovered = True
                 if self._turn():
                     return
-            except MetriclakeError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the stream says it and tries again
                 self._recovered = False
                 if self._give_up(error):
                     return
 
-    def _give_up(self, error: MetriclakeError) -> bool:
+    def _give_up(self, error: Exception) -> bool:
         """
         Say what failed, and wait for a while; True when the server is stopping and a further try would delay it.
         """
