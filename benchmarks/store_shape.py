@@ -1,9 +1,10 @@
 """
 Compare two shapes of the store's table that do not grow with metrics: typed slots with overflow maps, and maps alone.
 
-Both are filled from the same objects, at 20 and at 1,000 metrics of 5 fields each (2 dimensions, 3 measures), in one run:
-rows a second of a large load, milliseconds of a 15,000-row object, bytes a row, and a question (30 days, by day, grouped
-by one dimension) of a tenant with many rows and of one with few. docs/decisions/0003-slots.md tells what came of it.
+Both are filled from the same objects, at 1, 20 and 1,000 metrics of 5 fields each (2 dimensions, 3 measures), in one
+run: rows a second of a large load, milliseconds of a 15,000-row object, bytes a row, and a question (30 days, by day,
+grouped by one dimension) of a tenant with many rows and of one with few. docs/decisions/0003-slots.md tells what came
+of it.
 """
 
 from __future__ import annotations
@@ -139,7 +140,8 @@ class Shape:
         value, group = ("f0", "d0") if self.name == "slots" else ("doubles['a_0']", "dimensions['severity']")
         sql = (
             f"SELECT toStartOfDay(time, 'UTC') AS day, {group} AS dimension, sum({value}) FROM {self.name}.metrics"
-            " WHERE tenant = {tenant:String} AND metric = 'metric_0' AND time >= {start:DateTime} GROUP BY 1, 2 ORDER BY 1, 2"
+            " WHERE tenant = {tenant:String} AND metric = 'metric_0' AND time >= {start:DateTime}"
+            " GROUP BY 1, 2 ORDER BY 1, 2"
         )
         return median_ms(lambda: self.engine.read(sql, {"tenant": tenant, "start": start + timedelta(days=30)}, {}))
 
@@ -148,7 +150,7 @@ class Shape:
         Return the merged bytes of a row.
         """
         self.engine.command(f"OPTIMIZE TABLE {self.name}.metrics FINAL")
-        sql = f"SELECT sum(bytes_on_disk) / sum(rows) FROM system.parts WHERE active AND database = '{self.name}'"  # noqa: S608
+        sql = f"SELECT sum(bytes_on_disk) / sum(rows) FROM system.parts WHERE active AND database = '{self.name}'"
         return round(float(self.engine.rows(sql)[0][0]), 1)
 
 
@@ -167,15 +169,18 @@ def median_ms(act: Callable[[], Any], times: int = QUESTIONS) -> float:
 def _prepare(engine: Engine, metrics: int) -> None:
     engine.command(
         "CREATE OR REPLACE TABLE incoming (metric_name String, metadata Map(String, String), data String EPHEMERAL '',"
-        f" fields Array(Tuple(String, String)) DEFAULT JSONExtractKeysAndValuesRaw(data), time DateTime64(6, 'UTC') DEFAULT {_TIME})"
+        " fields Array(Tuple(String, String)) DEFAULT JSONExtractKeysAndValuesRaw(data),"
+        f" time DateTime64(6, 'UTC') DEFAULT {_TIME})"
         " ENGINE = Memory"
     )
     engine.command(
-        "CREATE OR REPLACE TABLE shapes (metric String, dimensions Array(String), doubles Array(String), integers Array(String))"
+        "CREATE OR REPLACE TABLE shapes"
+        " (metric String, dimensions Array(String), doubles Array(String), integers Array(String))"
         " ENGINE = Memory"
     )
     engine.command(
-        "INSERT INTO shapes SELECT concat('metric_', toString(number)), ['severity', concat('dimension_', toString(number))],"
+        "INSERT INTO shapes SELECT concat('metric_', toString(number)),"
+        " ['severity', concat('dimension_', toString(number))],"
         " [concat('a_', toString(number)), concat('b_', toString(number))], [concat('c_', toString(number))]"
         f" FROM numbers({metrics})"
     )

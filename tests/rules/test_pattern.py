@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metriclake._errors import InvalidPattern, EventTooComplex
+from metriclake._errors import EventTooComplex, InvalidPattern
 from metriclake.rules import Pattern
 from metriclake.rules.arrays import MOST_NESTED_ARRAYS
 from metriclake.rules.matchers import NOT_YET, OPERATORS
