@@ -151,7 +151,10 @@ def demo(root: Path | None, port: int | None, *, once: bool) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(allow_dash=True, dir_okay=False), default="-")
-@click.option("--door", type=click.Choice(["events", "metrics", "github"]), default="events", show_default=True)
+@click.option(
+    "--door", type=click.Choice(["events", "metrics", "github"]), default="events", show_default=True,
+    help="The door: what the lines are.",
+)  # fmt: skip
 @click.option("--url", default=None, help="The server.  [default: the one that serves the data directory]")
 @_file
 @_data
@@ -266,16 +269,16 @@ def status(config: Path | None, root: Path, *, as_json: bool) -> None:
 @main.command()
 @click.argument("sql", required=False)
 @click.option("--tenant", required=True, help="Whose metrics.")
-@click.option("--metric", default=None)
-@click.option("--measure", default=None)
+@click.option("--metric", default=None, help="Which metric.")
+@click.option("--measure", default=None, help="Which measure; without one, events are counted.")
 @click.option("--aggregate", default=None, help="count, sum, avg, min or max.")
 @click.option("--last", default="30d", show_default=True, help="How far back.")
 @click.option("--from", "start", default=None, help="RFC 3339; instead of --last.")
 @click.option("--to", "end", default=None, help="RFC 3339.")
-@click.option("--interval", default="none", show_default=True)
-@click.option("--timezone", default="UTC", show_default=True)
+@click.option("--interval", default="none", show_default=True, help="none, minute, 5m, hour, day, week … year.")
+@click.option("--timezone", default="UTC", show_default=True, help="Whose days and months.")
 @click.option("--group-by", default=None, help="Dimensions, comma-separated.")
-@click.option("--fill", default="none", show_default=True)
+@click.option("--fill", default="none", show_default=True, help="none, zero or null, for intervals without events.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @_file
 @_data
