@@ -5,7 +5,7 @@
 import { Chart, facts, tableRows } from "./chart.js";
 import { change, measureWords, valueFormat, words } from "./format.js";
 import {
-  AGGREGATES, RANGES, additive, chartQuestion, choiceOf, firstChoice, numericMeasures, rangeBefore, splitDimensions,
+  AGGREGATES, additive, chartQuestion, choiceOf, firstChoice, numericMeasures, rangeBefore, rangeOf, splitDimensions,
   totalQuestion, usualAggregate,
 } from "./question.js";
 import { OTHER, colourSlots, numberOf, seriesOf, totalOf } from "./series.js";
@@ -81,7 +81,7 @@ export class Card {
   }
 
   async #ask(signal) {
-    const { range } = this.#page;
+    const range = rangeOf(this.#page.range, this.metric, Date.now());
     const { answer, series } = await this.#askChart(range, signal);
     const choice = this.#choice;
     const [total, before] = await Promise.all([
@@ -167,7 +167,8 @@ export class Card {
     }
 
     this.#shown = shown;
-    this.#note(series.series.length === 0 ? this.#silence(range) : "");
+    const silent = series.series.length === 0 || Date.parse(this.metric.last_time ?? "") < Date.parse(answer.meta.from);
+    this.#note(silent ? this.#silence(range) : "");
     this.#headline(model, range, choice, total, before);
     this.#legend(model, series, choice);
     this.#table(model);
@@ -176,7 +177,7 @@ export class Card {
 
   #model(range, choice, answer, { times, series }) {
     const { locale, moments } = this.#page;
-    const { interval } = RANGES[range];
+    const { interval } = range;
     const unit = choice.measure ? (answer.columns.at(-1).unit ?? choice.measure.unit) : null;
     this.#slots = colourSlots(series.map(({ key }) => key), this.#slots);
     const [from, to] = [Date.parse(answer.meta.from), Date.parse(answer.meta.to)];
@@ -198,7 +199,7 @@ export class Card {
       unit,
       values: valueFormat(unit, locale),
       moments,
-      label: `${words(this.metric.name)}, ${this.#meaning(choice)}, ${RANGES[range].words}`,
+      label: `${words(this.metric.name)}, ${this.#meaning(choice)}, ${range.words}`,
     };
   }
 
@@ -231,7 +232,7 @@ export class Card {
 
     const latest = Number.isNaN(last) ? "" : ` The latest is of ${this.#page.moments.day(last)}.`;
 
-    return `Nothing in the ${RANGES[range].words}.${latest}`;
+    return `Nothing in the ${range.words}.${latest}`;
   }
 
   #headline(model, range, choice, total, before) {
@@ -243,8 +244,8 @@ export class Card {
     const badge = this.#part(".headline-change");
     badge.hidden = !changed;
     badge.textContent = changed && `${total > before ? "↑" : total < before ? "↓" : "="} ${changed}`;
-    badge.title = changed && `${RANGES[range].before}: ${model.values.full(before)}`;
-    this.#write(".headline-note", changed && `vs ${RANGES[range].before}`);
+    badge.title = changed && `${range.before}: ${model.values.full(before)}`;
+    this.#write(".headline-note", changed && `vs ${range.before}`);
   }
 
   #legend(model, { series, left }, choice) {

@@ -5,6 +5,7 @@
 import { Api, dropToken, takeToken } from "./api.js";
 import { Card } from "./card.js";
 import { timeFormat } from "./format.js";
+import { firstRange } from "./question.js";
 
 const EVERY_MS = 4000;
 const CATALOG_EVERY_MS = 15_000;
@@ -34,14 +35,14 @@ const find = (selector) => document.querySelector(selector);
 const storage = () => window.sessionStorage;
 const locale = navigator.language || undefined;
 const timezone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
-const page = { api: null, locale, timezone, moments: timeFormat(locale, timezone), range: "30d" };
+const page = { api: null, locale, timezone, moments: timeFormat(locale, timezone), range: "30d", chosen: false };
 const cards = new Map();
 const watch = new IntersectionObserver(noticed, { rootMargin: "300px" });
 const progress = { timer: 0, due: 0, running: false, again: false, failures: 0, catalogAt: 0, freshAt: 0 };
 
 function start() {
+  showRange();
   for (const input of document.querySelectorAll(".ranges input")) {
-    input.checked = input.value === page.range;
     input.addEventListener("change", () => changeRange(input.value));
   }
   find(".state-action").addEventListener("click", () => soon(0));
@@ -129,6 +130,10 @@ async function refreshCatalog() {
   }
   progress.catalogAt = Date.now();
   showTenant(catalog.tenant);
+  if (!page.chosen) {
+    page.range = firstRange(catalog.metrics, Date.now());
+    showRange();
+  }
   showCards(catalog.metrics);
 }
 
@@ -271,8 +276,15 @@ function showFreshness() {
   find(".fresh-text").textContent = [fresh, zone].filter(Boolean).join(" · ");
 }
 
+function showRange() {
+  for (const input of document.querySelectorAll(".ranges input")) {
+    input.checked = input.value === page.range;
+  }
+}
+
 function changeRange(range) {
   page.range = range;
+  page.chosen = true;
   for (const card of cards.values()) {
     if (card.visible) {
       card.refresh({ restart: true }).catch(() => soon(0));

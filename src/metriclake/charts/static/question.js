@@ -4,13 +4,39 @@
  * Pure; names come from the catalogue.
  */
 
-/** The page's ranges, the interval that suits each, and how long each is for the reader. */
-export const RANGES = {
-  "24h": { interval: "hour", words: "last 24 hours", before: "previous 24 hours" },
-  "7d": { interval: "day", words: "last 7 days", before: "previous 7 days" },
-  "30d": { interval: "day", words: "last 30 days", before: "previous 30 days" },
-  "90d": { interval: "day", words: "last 90 days", before: "previous 90 days" },
+const DAY_MS = 86_400_000;
+
+/** The page's ranges, the interval that suits each, and how long each is for the reader; `all` depends on the metric. */
+const RANGES = {
+  "24h": { days: 1, last: "24h", interval: "hour", words: "last 24 hours", before: "previous 24 hours" },
+  "7d": { days: 7, last: "7d", interval: "day", words: "last 7 days", before: "previous 7 days" },
+  "30d": { days: 30, last: "30d", interval: "day", words: "last 30 days", before: "previous 30 days" },
+  "90d": { days: 90, last: "90d", interval: "day", words: "last 90 days", before: "previous 90 days" },
+  "1y": { days: 365, last: "365d", interval: "week", words: "last year", before: "previous year" },
 };
+/** The longest range that the API answers. */
+const MOST_DAYS = 3650;
+
+/** Returns what a range is for a metric: `{last, interval, words, before}`; `all` reaches back to its first event. */
+export function rangeOf(name, metric, now) {
+  if (name in RANGES) {
+    return RANGES[name];
+  }
+  const age = Math.ceil((now - Date.parse(metric.first_time ?? "")) / DAY_MS) || 1;
+  const days = Math.min(MOST_DAYS, Math.max(1, age));
+  const interval = days <= 2 ? "hour" : days <= 120 ? "day" : days <= 900 ? "week" : "month";
+
+  return { last: `${days}d`, interval, words: "whole time", before: "" };
+}
+
+/** Returns the shortest of the usual ranges in which something has happened; 30 days where it is recent enough. */
+export function firstRange(metrics, now) {
+  const newest = Math.max(...metrics.map(({ last_time: time }) => Date.parse(time ?? "")).filter(Number.isFinite));
+  const age = (now - newest) / DAY_MS;
+  const fitting = ["30d", "90d", "1y"].find((name) => age < RANGES[name].days);
+
+  return fitting ?? (Number.isFinite(age) ? "all" : "30d");
+}
 
 /** Aggregates offered for a measure, with their words. */
 export const AGGREGATES = { sum: "Total", avg: "Average", min: "Minimum", max: "Maximum" };
@@ -60,12 +86,12 @@ export function additive(choice) {
   return choice.aggregate === "sum" || choice.aggregate === "count";
 }
 
-/** Returns the question behind a chart. */
+/** Returns the question behind a chart; `range` is one of `rangeOf`. */
 export function chartQuestion(metric, choice, range, timezone) {
   return {
     ...subject(metric, choice),
-    range: { last: range },
-    interval: RANGES[range].interval,
+    range: { last: range.last },
+    interval: range.interval,
     timezone,
     ...(choice.split ? { group_by: [choice.split] } : {}),
     ...(additive(choice) ? { fill: "zero" } : {}),
