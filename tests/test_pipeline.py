@@ -7,15 +7,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from metriclake._errors import InvalidPipeline
-from metriclake.pipeline import BufferSpec, FieldSpec, Pipeline, StoreSpec, duration, load, parse
+from metriclake.pipeline import BufferSpec, FieldSpec, Pipeline, StoreSpec, duration, json_schema, load, parse
 
 FILE = Path("p.yaml")
 CASES = [
@@ -204,3 +207,20 @@ def test_any_text_is_a_pipeline_or_faulty(text: str) -> None:
     Whatever the file holds, the answer is a pipeline or faults with places.
     """
     assert all(fault.startswith("p.yaml") for fault in faults_of(text))
+
+
+def test_schema_reads_what_check_reads() -> None:
+    """
+    The JSON Schema takes the sample file and refuses an unknown key, a value of a later version and a wrong type.
+    """
+    schema = Draft202012Validator(json_schema())
+    sample = files("metriclake.samples").joinpath("metriclake.yaml").read_text(encoding="utf-8")
+
+    assert list(schema.iter_errors(yaml.safe_load(sample))) == []
+    wrongs: tuple[Any, ...] = (
+        {"strem": {}},
+        {"stream": {"compression": "lz4"}},
+        {"metrics": {"m": {"pattern": []}}},
+    )
+    for wrong in wrongs:
+        assert list(schema.iter_errors(wrong)) != []

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
+import operator
 import os
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -44,9 +47,11 @@ from metriclake.problems import as_json, on_error, on_http_error, problem
 from metriclake.query import Query
 from metriclake.rules import Pattern, Rule, RuleSet, Transform
 from metriclake.store import Catalogue, Engine, Loader, TenantReader, prepare
-from metriclake.stream import Directory, FileDirectory, Lake, Limits, NoDirectory, Plan, StreamWorker
+from metriclake.stream import CurrentDirectory, Directory, FileDirectory, Lake, Limits, NoDirectory, Plan, StreamWorker
 from metriclake.tokens import Keys, load_keys
+from metriclake.watch import Watcher
 
+_LOG = logging.getLogger(__name__)
 _MEGABYTE = 1024 * 1024
 _SUFFIXES = {"zstd": ".zst", "gzip": ".gz"}
 
@@ -146,6 +151,10 @@ class Server:
         if environment.crash_at:
             arm(environment.crash_at)
         self._configured = configured
+        self._environment = environment
+        self._reloading = threading.Lock()
+        self._refused: str | None = None
+        self._watcher = Watcher(configured.loaded.path, self.reload)
         self._plans: dict[int, Plan] = {configured.plan.version: configured.plan}
         with contextlib.ExitStack() as opened:
             self._lock = opened.enter_context(_locked(data))
@@ -164,8 +173,10 @@ class Server:
         opened.callback(self._engine.close)
         prepare(self._engine, duration(store.hot), duration(store.retention))
         self._catalogue = Catalogue(self._engine)
-        self._stream = StreamWorker(self._journal, self._lake, configured.directory, self._plan_of, self._limits)
-        loader = Loader(self._engine, self._catalogue, duration(store.retention))
+        self._stream = StreamWorker(
+            self._journal, self._lake, CurrentDirectory(lambda: self._configured.directory), self._plan_of, self._limits
+        )
+        loader = Loader(self._engine, self._catalogue, self._retention)
         self._loading = DestinationLoop(StoreDestination(loader), self._journal, self._lake.get, self._stream.announced)
 
     def start(self) -> None:
@@ -174,14 +185,46 @@ class Server:
         """
         self._stream.start()
         self._loading.start()
+        self._watcher.start()
 
     def stop(self) -> None:
         """
         Flush what is accepted through to the store, and close everything.
         """
+        self._watcher.stop()
         self._stream.stop()
         self._loading.stop()
         self._opened.close()
+
+    def reload(self) -> bool:
+        """
+        Read the pipeline file again, and swap it in whole, or refuse it whole and go on with the one in force.
+
+        A batch that is sealed keeps the version it is sealed with.
+        """
+        with self._reloading:
+            try:
+                fresh = configure(self._configured.loaded.path, self._environment.variables)
+                _check_restart(self._configured.loaded, fresh.loaded)
+            except MetriclakeError as error:
+                self._refused = str(error)
+                _LOG.error("the pipeline file is refused; the one before stays in force", extra={"error": str(error)})
+                return False
+            self._swap(fresh)
+            return True
+
+    def _swap(self, fresh: Configured) -> None:
+        before, store = self._configured.loaded.pipeline.store, fresh.loaded.pipeline.store
+        if (before.hot, before.retention) != (store.hot, store.retention):
+            prepare(self._engine, duration(store.hot), duration(store.retention))
+        self._journal.keep_pipeline(fresh.plan.version, fresh.text)
+        self._plans[fresh.plan.version] = fresh.plan
+        self._configured = fresh
+        self._refused = None
+        _LOG.info("the pipeline file is in force", extra={"version": fresh.plan.version})
+
+    def _retention(self) -> timedelta:
+        return duration(self._configured.loaded.pipeline.store.retention)
 
     def app(self) -> Starlette:
         """
@@ -250,7 +293,8 @@ class Server:
             name: {"lag_seconds": round(lag, 3), "waiting": waiting}
             for name, (lag, waiting) in (("stream", self._stream.lag), ("store", self._loading.lag))
         }
-        return {"stages": stages, **self.books().as_json(), "failures": self._failures()}
+        pipeline = {"version": self._configured.plan.version, "refused": self._refused}
+        return {"stages": stages, **self.books().as_json(), "pipeline": pipeline, "failures": self._failures()}
 
     def fresh_as_of(self) -> datetime:
         """
@@ -286,6 +330,21 @@ class _Unset(dict[str, str]):
 
     def __contains__(self, _name: object) -> bool:
         return True
+
+
+_NEEDS_RESTART = ("lake", "journal", "store.url")
+
+
+def _check_restart(before: LoadedPipeline, fresh: LoadedPipeline) -> None:
+    """
+    Refuse a change that a running server cannot make. Raises InvalidPipeline.
+    """
+    get = {key: operator.attrgetter(key) for key in _NEEDS_RESTART}
+    changed = [key for key in _NEEDS_RESTART if get[key](before.pipeline) != get[key](fresh.pipeline)]
+    if changed:
+        raise InvalidPipeline(
+            tuple(Fault(fresh.place(*key.split(".")), f"`{key}` changes only with a restart") for key in changed)
+        )
 
 
 def _place(loaded: LoadedPipeline, url: str | None, default: Path) -> Path:

@@ -24,7 +24,7 @@ from metriclake._errors import InvalidPipeline, MetriclakeError
 from metriclake._version import __version__
 from metriclake.app import configure
 from metriclake.cli_output import print_answer, print_status
-from metriclake.pipeline import duration
+from metriclake.pipeline import duration, json_schema
 from metriclake.serve import check_host, listen, log_to_stderr, reach, run
 from metriclake.tokens import load_keys, mint_tenant
 
@@ -107,6 +107,14 @@ def check(file: Path, *, as_json: bool) -> None:
     pipeline = configured.loaded.pipeline
     facts = {"ok": True, "metrics": list(pipeline.metrics), "version": configured.loaded.version}
     click.echo(json.dumps(facts) if as_json else f"{file}: {len(pipeline.metrics)} metrics, no faults")
+
+
+@main.command()
+def schema() -> None:
+    """
+    Print the JSON Schema of the pipeline file, for editors that complete and check as you type.
+    """
+    click.echo(json.dumps(json_schema(), indent=2))
 
 
 @main.command()

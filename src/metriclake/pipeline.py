@@ -172,6 +172,29 @@ class LoadedPipeline:
         return (self.path.parent / path).resolve()
 
 
+def json_schema() -> dict[str, Any]:
+    """
+    Return the JSON Schema of the pipeline file, for editors: what this version reads, and nothing of later ones.
+    """
+    (schema,), parts = msgspec.json.schema_components([Pipeline], ref_template="#/$defs/{name}")
+    kinds: dict[str, type[_Spec]] = {kind.__name__: kind for kind in _Spec.__subclasses__()}
+    for name, part in parts.items():
+        _without_later(part, kinds[name].later)
+    parts["FieldSpec"] = {"anyOf": [{"type": "string", "pattern": r"^\$"}, parts["FieldSpec"]]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "metriclake.yaml",
+        **schema,
+        "$defs": parts,
+    }
+
+
+def _without_later(part: dict[str, Any], later: dict[str, tuple[Any, ...] | None]) -> None:
+    for key, values in later.items():
+        if values is not None and "enum" in part["properties"].get(key, {}):
+            part["properties"][key]["enum"] = [one for one in part["properties"][key]["enum"] if one not in values]
+
+
 def duration(text: str) -> timedelta:
     """
     Return the length of a duration such as `14d`; `text` has passed the model's pattern.

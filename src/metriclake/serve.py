@@ -108,8 +108,12 @@ def url_of(listener: socket.socket) -> str:
 
 class _Uvicorn(uvicorn.Server):
     """
-    Uvicorn that ends well on a signal: being asked to stop, and stopping, is no failure.
+    Uvicorn that ends well on a signal: being asked to stop, and stopping, is no failure. SIGHUP reloads.
     """
+
+    def __init__(self, config: uvicorn.Config, reload: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._reload = reload
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -120,11 +124,15 @@ class _Uvicorn(uvicorn.Server):
             yield
             return
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._reload_apart)
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _reload_apart(self, *_: object) -> None:
+        threading.Thread(target=self._reload, name="reload", daemon=True).start()
 
 
 class Listening:
@@ -144,7 +152,7 @@ class Listening:
             timeout_graceful_shutdown=10,
             server_header=False,
         )
-        self._uvicorn = _Uvicorn(config)
+        self._uvicorn = _Uvicorn(config, server.reload)
         self._listener = listener
 
     async def serve(self) -> None:

@@ -211,3 +211,24 @@ def test_backlog_is_counted_again_on_opening(tmp_path: Path) -> None:
     after = SqliteJournal(tmp_path / "journal.db", 1000)
     assert after.backlog == 16
     after.close()
+
+
+def test_old_pipelines_are_forgotten_at_the_next_start(tmp_path: Path) -> None:
+    """
+    When the journal is opened, only the pipeline files stay that a seal which waits was made with.
+    """
+    journal = SqliteJournal(tmp_path / "journal.db", 2**20)
+    put(journal, events())
+    put(journal, events())
+    done = next_seal(journal, 1, 1, version=1)
+    next_seal(journal, 2, 2, version=2)
+    for version in (1, 2, 3):
+        journal.keep_pipeline(version, "text")
+    journal.announce(done, None, [])
+    journal.close()
+
+    reopened = SqliteJournal(tmp_path / "journal.db", 2**20)
+    try:
+        assert [version for version in (1, 2, 3) if reopened.pipeline(version) is not None] == [2]
+    finally:
+        reopened.close()

@@ -99,7 +99,7 @@ class Shelf:
             self.engine.close()
             raise
         self.catalogue = Catalogue(self.engine)
-        self.loader = Loader(self.engine, self.catalogue, self.retention)
+        self.loader = Loader(self.engine, self.catalogue, lambda: self.retention)
 
     def reopen(self) -> None:
         """

@@ -108,6 +108,7 @@ class SqliteJournal:
                 f"the journal {self._path} has format {found}, this version of metriclake reads {FORMAT}: upgrade"
             )
         self._identity = self._meta(connection, "identity")
+        connection.execute("DELETE FROM pipelines WHERE version NOT IN (SELECT version FROM seals WHERE announced = 0)")
         waiting = connection.execute("SELECT coalesce(sum(size), 0), max(offset) FROM entries").fetchone()
         sealed = connection.execute("SELECT coalesce(max(last), 0) FROM seals").fetchone()[0]
         self._backlog = int(waiting[0])
@@ -278,18 +279,11 @@ class SqliteJournal:
 
     def keep_pipeline(self, version: int, text: str) -> None:
         """
-        Keep a pipeline file's text, and forget those that no seal needs.
+        Keep a pipeline file's text. Those that no unannounced seal needs are forgotten at the next start.
         """
-
-        def keep(connection: sqlite3.Connection) -> None:
-            connection.execute("INSERT OR IGNORE INTO pipelines VALUES (?, ?)", (version, text))
-            connection.execute(
-                "DELETE FROM pipelines WHERE version <> ?"
-                " AND version NOT IN (SELECT version FROM seals WHERE announced = 0)",
-                (version,),
-            )
-
-        self._submit(keep).result()
+        self._submit(
+            lambda connection: connection.execute("INSERT OR IGNORE INTO pipelines VALUES (?, ?)", (version, text))
+        ).result()
 
     def pipeline(self, version: int) -> str | None:
         """

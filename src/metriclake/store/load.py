@@ -7,7 +7,7 @@ number and kept. It ends with a count of what the store holds of the object, whi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate, groupby
@@ -76,9 +76,9 @@ class Loader:
     The one writer of the store's rows.
     """
 
-    def __init__(self, engine: Engine, catalogue: Catalogue, retention: timedelta) -> None:
+    def __init__(self, engine: Engine, catalogue: Catalogue, retention: Callable[[], timedelta]) -> None:
         """
-        Rows older than `retention` are not stored.
+        Rows older than what `retention` returns are not stored.
         """
         self._engine = engine
         self._catalogue = catalogue
@@ -172,7 +172,7 @@ class Loader:
         """
         Say of every line whether it is new, and of the others why not. The first arrival wins.
         """
-        oldest = int((now - self._retention + _EXPIRY_MARGIN).timestamp())
+        oldest = int((now - self._retention() + _EXPIRY_MARGIN).timestamp())
         payload = "cityHash64(arraySort(fields), mapSort(mapFilter((n, v) -> NOT startsWith(n, 'tenant_'), metadata)))"
         lines = (
             "SELECT row, object, metadata['tenant_id'] AS tenant, metric_name AS metric, time,"

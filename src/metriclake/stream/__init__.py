@@ -4,12 +4,13 @@ What EventBridge rules and Firehose do: batch, seal, match and transform, valida
 
 from metriclake.stream.batcher import Close, Limits, Wait, Waiting, decide
 from metriclake.stream.compose import Plan
-from metriclake.stream.directory import Directory, FileDirectory, NoDirectory
+from metriclake.stream.directory import CurrentDirectory, Directory, FileDirectory, NoDirectory
 from metriclake.stream.lake import Lake
 from metriclake.stream.worker import StreamWorker
 
 __all__ = [
     "Close",
+    "CurrentDirectory",
     "Directory",
     "FileDirectory",
     "Lake",

@@ -5,7 +5,7 @@ The external system that knows the tenants: what the enrich step asks for a tena
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -82,6 +82,24 @@ class FileDirectory:
         except OSError:
             return None
         return (stat.st_mtime_ns, stat.st_size)
+
+
+class CurrentDirectory:
+    """
+    The tenants' directory of the pipeline file in force.
+    """
+
+    def __init__(self, current: Callable[[], Directory]) -> None:
+        """
+        Ask the directory that `current` returns.
+        """
+        self._current = current
+
+    def resolve(self, tenants: Iterable[str]) -> dict[str, Attributes | None]:
+        """
+        Return the attributes of each tenant asked for, None for one that is not known.
+        """
+        return self._current().resolve(tenants)
 
 
 def read_tenants(path: Path) -> dict[str, Attributes]:
