@@ -13,7 +13,8 @@ import operator
 import os
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -25,6 +26,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from metriclake import charts
 from metriclake._config import JOURNAL_QUOTA_BYTES, MAX_BODY_BYTES, MAX_EVENT_BYTES, DataDirectory, Environment
@@ -40,14 +42,17 @@ from metriclake.admin import Admin
 from metriclake.books import STORE, Books
 from metriclake.crashpoints import arm
 from metriclake.destinations import DestinationLoop, StoreDestination
+from metriclake.disk import DiskGauge, Room
+from metriclake.entry import Entry, Position
 from metriclake.gateway import Gateway
 from metriclake.journal import SqliteJournal
-from metriclake.pipeline import LoadedPipeline, duration, load, parse
+from metriclake.pipeline import LoadedPipeline, duration, load, parse, size
 from metriclake.problems import as_json, on_error, on_http_error, problem
 from metriclake.query import Query
 from metriclake.rules import Pattern, Rule, RuleSet, Transform
 from metriclake.store import Catalogue, Engine, Loader, TenantReader, prepare
 from metriclake.stream import CurrentDirectory, Directory, FileDirectory, Lake, Limits, NoDirectory, Plan, StreamWorker
+from metriclake.telemetry import Facts, Telemetry
 from metriclake.tokens import Keys, load_keys
 from metriclake.watch import Watcher
 
@@ -155,6 +160,7 @@ class Server:
         self._reloading = threading.Lock()
         self._refused: str | None = None
         self._watcher = Watcher(configured.loaded.path, self.reload)
+        self._telemetry = Telemetry(self._facts)
         self._plans: dict[int, Plan] = {configured.plan.version: configured.plan}
         with contextlib.ExitStack() as opened:
             self._lock = opened.enter_context(_locked(data))
@@ -168,6 +174,7 @@ class Server:
         self._journal = SqliteJournal(_place(loaded, loaded.pipeline.journal, data.journal), JOURNAL_QUOTA_BYTES)
         opened.callback(self._journal.close)
         self._journal.keep_pipeline(configured.plan.version, configured.text)
+        self._gauge = DiskGauge(data.root, self._room)
         self._lake = Lake(_place(loaded, loaded.pipeline.lake, data.lake))
         self._engine = Engine(_place(loaded, store.url, data.store))
         opened.callback(self._engine.close)
@@ -186,11 +193,13 @@ class Server:
         self._stream.start()
         self._loading.start()
         self._watcher.start()
+        self._gauge.start()
 
     def stop(self) -> None:
         """
         Flush what is accepted through to the store, and close everything.
         """
+        self._gauge.stop()
         self._watcher.stop()
         self._stream.stop()
         self._loading.stop()
@@ -240,10 +249,13 @@ class Server:
                 await run_in_threadpool(self.stop)
 
         handlers: Any = {MetriclakeError: on_error, HTTPException: on_http_error, Exception: on_error}
-        return Starlette(routes=self._routes(), exception_handlers=handlers, lifespan=lifespan)
+        routes = self._routes()
+        app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
+        app.add_middleware(_Counted, telemetry=self._telemetry, routes=routes)
+        return app
 
     def _routes(self) -> list[BaseRoute]:
-        gateway = Gateway(self._journal.append, self.keys, MAX_BODY_BYTES, MAX_EVENT_BYTES)
+        gateway = Gateway(self._append, self.keys, MAX_BODY_BYTES, MAX_EVENT_BYTES)
         query = Query(
             lambda tenant: TenantReader(self._engine, self._catalogue, tenant),
             self.keys.signing,
@@ -253,7 +265,8 @@ class Server:
         )
         admin = Admin(self.keys.admin, self.status)
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz)]
-        return [*health, *gateway.routes(), *query.routes(), *admin.routes(), *charts.routes()]
+        stages = [*gateway.routes(), *query.routes(), *admin.routes(), *charts.routes()]
+        return [*health, *self._telemetry.routes(), *stages]
 
     async def _healthz(self, _request: Request) -> Response:
         return as_json({"status": "ok"})
@@ -296,6 +309,31 @@ class Server:
         pipeline = {"version": self._configured.plan.version, "refused": self._refused}
         return {"stages": stages, **self.books().as_json(), "pipeline": pipeline, "failures": self._failures()}
 
+    def _facts(self) -> Facts:
+        """
+        Return what `/metrics` says.
+        """
+        books = self.books()
+        lags = {"stream": self._stream.lag, "store": self._loading.lag}
+        return Facts(
+            lags={name: lag for name, (lag, _) in lags.items()},
+            waiting={name: waiting for name, (_, waiting) in lags.items()},
+            events=books.totals,
+            domain_events=asdict(books.domain_events),
+            balanced=books.balanced,
+            backlog=self._journal.backlog,
+            data=self._gauge.used,
+            failing=len(self._failures()),
+        )
+
+    def _append(self, entry: Entry) -> Future[Position]:
+        self._gauge.admit(len(entry.body))
+        return self._journal.append(entry)
+
+    def _room(self) -> Room:
+        disk = self._configured.loaded.pipeline.disk
+        return Room(None if disk.quota is None else size(disk.quota), size(disk.reserve))
+
     def fresh_as_of(self) -> datetime:
         """
         Return the moment up to which every accepted event is in the store.
@@ -321,6 +359,18 @@ class Server:
     def _limits(self) -> Limits:
         buffer = self._configured.loaded.pipeline.stream.buffer
         return Limits(buffer.seconds, int(buffer.megabytes * _MEGABYTE))
+
+
+class _Counted:
+    """
+    The telemetry around an application, in the shape in which Starlette takes it.
+    """
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry, routes: Sequence[BaseRoute]) -> None:
+        self._app = telemetry.around(app, routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
 
 class _Unset(dict[str, str]):

@@ -96,6 +96,16 @@ class Books:
         """
         return self.domain_events.balanced and all(account.balanced for account in self.accounts)
 
+    @property
+    def totals(self) -> dict[str, int]:
+        """
+        Return each counter over all accounts; the store's are named `store_<counter>`.
+        """
+        names = ("received", "in_flight", "held", "rejected", "laked")
+        totals = {name: sum(getattr(account, name) for account in self.accounts) for name in names}
+        stored = {f"store_{name}": sum(account.store[name] for account in self.accounts) for name in STORE_COUNTERS}
+        return totals | stored
+
     def as_json(self) -> dict[str, Any]:
         """
         Return the books in the shape of `status --json`.

@@ -38,6 +38,12 @@ Duration = Annotated[str, msgspec.Meta(pattern=f"^{_DURATION.pattern}$")]
 """A whole number and a unit: ms, s, m, h, d, w (7 d) or y (365 d)."""
 
 
+_SIZE = re.compile(r"(\d{1,6})(KB|MB|GB|TB)")
+_SIZES = {"KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
+Size = Annotated[str, msgspec.Meta(pattern=f"^{_SIZE.pattern}$")]
+"""A whole number and a unit: KB, MB, GB or TB, of 1,024 each."""
+
+
 class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     A part of the pipeline file.
@@ -129,6 +135,15 @@ class MetricSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     description: str | None = None
 
 
+class DiskSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    How far the data directory may fill the disk: at most `quota`, leaving `reserve` free. Beyond, callers hear 429.
+    """
+
+    quota: Size | None = None
+    reserve: Size = "256MB"
+
+
 class Pipeline(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     The whole pipeline file. `lake`, `journal` and `store.url` lie under the data directory where they are left out.
@@ -139,6 +154,7 @@ class Pipeline(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     lake: str | None = None
     journal: str | None = None
     store: StoreSpec = StoreSpec()
+    disk: DiskSpec = DiskSpec()
     metrics: dict[str, MetricSpec] = {}
     destinations: dict[str, Any] = {}
     dashboards: dict[str, Any] = {}
@@ -204,6 +220,17 @@ def duration(text: str) -> timedelta:
         msg = f"not a duration: {text!r}"
         raise ValueError(msg)
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def size(text: str) -> int:
+    """
+    Return the bytes of a size such as `50GB`; `text` has passed the model's pattern.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        msg = f"not a size: {text!r}"
+        raise ValueError(msg)
+    return int(match[1]) * _SIZES[match[2]]
 
 
 def load(path: Path, environ: Mapping[str, str]) -> LoadedPipeline:
@@ -405,6 +432,8 @@ def _plain(message: str, kind: Any) -> str:
         return f"must be one of: {', '.join(str(option) for option in options)}"
     if kind is Duration:
         return "must be a duration: a whole number and one of ms, s, m, h, d, w, y, such as `14d`"
+    if kind is Size:
+        return "must be a size: a whole number and one of KB, MB, GB, TB, such as `50GB`"
     return message.replace("Expected `", "must be `").split(" - at")[0]
 
 

@@ -13,6 +13,7 @@ import gc
 import ipaddress
 import json
 import logging
+import re
 import signal
 import socket
 import sys
@@ -50,7 +51,30 @@ class _JsonLines(logging.Formatter):
         }
         if record.exc_info:
             fields["error"] = self.formatException(record.exc_info)
-        return json.dumps(fields)
+        return masked(json.dumps(fields))
+
+
+_SECRETS = re.compile(
+    r"\bml_[a-z]+_[A-Za-z0-9_-]{8,}|\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
+    r"|(?i:bearer)\s+[^\s\"\\]+|sha256=[0-9a-f]{64}"
+)
+_given: set[str] = set()
+
+
+def masked(text: str) -> str:
+    """
+    Return a line of a log without keys, tokens, signatures and the secrets that the environment gave.
+    """
+    for secret in _given:
+        text = text.replace(secret, "***")
+    return _SECRETS.sub("***", text)
+
+
+def mask(*secrets: str | None) -> None:
+    """
+    Keep these out of the log as well.
+    """
+    _given.update(secret for secret in secrets if secret)
 
 
 def log_to_stderr(level: str = "INFO") -> None:
@@ -179,6 +203,7 @@ def run(configured: Configured, data: DataDirectory, environment: Environment, l
     """
     Serve until a signal comes; then flush, and close.
     """
+    mask(environment.ingest_key, environment.admin_key, environment.signing_key, environment.github_secret)
     server = Server(configured, data, environment)
     publish(data, url_of(listener), configured.loaded.path)
     _collect_seldom()
