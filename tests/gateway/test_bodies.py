@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,17 @@ def test_gzip_of_several_members_is_one_body() -> None:
     Concatenated gzip members are one body, as gzip says.
     """
     assert inflate(gzip.compress(b'{"a":1}\n') + gzip.compress(b'{"b":2}'), "gzip", LIMIT) == b'{"a":1}\n{"b":2}'
+
+
+def test_a_body_of_a_hundred_thousand_gzip_members_costs_their_bytes() -> None:
+    """
+    What a member leaves over is not copied for each of the others: such a body is read in a moment, not in minutes.
+    """
+    began = time.process_time()
+    body = inflate(gzip.compress(b"x") * 150_000, "gzip", 2**24)
+
+    assert body == b"x" * 150_000
+    assert time.process_time() - began < 3
 
 
 @pytest.mark.parametrize("packing", ["zstd", "zstd of unknown size"])

@@ -17,6 +17,8 @@ _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 _OPENING = b"{["
 _QUOTE = ord('"')
+_GUNZIP_BYTES = 4096
+"""Undone at a time: what follows a member is copied, and a hostile body is all members."""
 
 
 async def read_body(chunks: AsyncIterator[bytes], encoding: str, limit: int) -> bytes:
@@ -47,15 +49,17 @@ def inflate(sent: bytes, encoding: str, limit: int) -> bytes:
 
 def _gunzip(sent: bytes, limit: int) -> bytes:
     body = bytearray()
-    rest = sent
-    while rest:
-        member = zlib.decompressobj(wbits=31)
-        body += member.decompress(rest, limit + 1 - len(body))
-        if len(body) > limit:
-            raise too_large(limit)
-        if not member.eof:
-            raise EOFError
-        rest = member.unused_data
+    member = None
+    for start in range(0, len(sent), _GUNZIP_BYTES):
+        rest = sent[start : start + _GUNZIP_BYTES]
+        while rest:
+            member = member or zlib.decompressobj(wbits=31)
+            body += member.decompress(rest, limit + 1 - len(body))
+            if len(body) > limit:
+                raise too_large(limit)
+            rest, member = (member.unused_data, None) if member.eof else (b"", member)
+    if member is not None:
+        raise EOFError
     return bytes(body)
 
 
