@@ -213,3 +213,14 @@ def test_bottomless_nesting_is_refused(body: bytes) -> None:
     """
     with pytest.raises(InvalidBody):
         split(body, "application/json")
+
+
+@pytest.mark.parametrize("body", [b"1\n" * 100_001, b"[" + b"1," * 100_000 + b"1]"])
+def test_more_items_than_a_request_may_hold_are_refused_whole(body: bytes) -> None:
+    """
+    A body of a great many small items is refused before each of them gets an answer of its own.
+    """
+    with pytest.raises(InvalidBody, match="more than 100000 items") as refused:
+        split(body, "application/x-ndjson")
+
+    assert refused.value.status == 413

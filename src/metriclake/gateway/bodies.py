@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 import zstandard
@@ -87,6 +87,10 @@ def too_large(limit: int) -> InvalidBody:
     return InvalidBody(f"the body is larger than {limit} bytes: split it into several requests", 413)
 
 
+MAX_ITEMS = 100_000
+"""How many items one request may hold: each that is refused is answered with its reason."""
+
+
 def split(body: bytes, content_type: str) -> list[bytes]:
     """
     Return the JSON texts of a body, one line each: of an array, of NDJSON, or of a single object.
@@ -112,15 +116,24 @@ def split(body: bytes, content_type: str) -> list[bytes]:
         raise InvalidBody("the body is nested too deep: nothing of it was accepted") from error
 
 
+def _few(items: Sequence[bytes | msgspec.Raw]) -> None:
+    if len(items) > MAX_ITEMS:
+        raise InvalidBody(f"the body holds more than {MAX_ITEMS} items: split it into several requests", 413)
+
+
 def _array(text: bytes) -> list[bytes]:
     try:
-        return [_one_line(memoryview(item)) for item in _RAWS.decode(text)]
+        items = _RAWS.decode(text)
+        _few(items)
+        return [_one_line(memoryview(item)) for item in items]
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidBody(f"the body is not a JSON array: {error}; nothing of it was accepted") from error
 
 
 def _lines(text: bytes) -> list[bytes]:
-    return [line for line in (line.strip() for line in text.splitlines()) if line]
+    lines = text.splitlines()
+    _few(lines)
+    return [line for line in (line.strip() for line in lines) if line]
 
 
 def _one_line(text: memoryview) -> bytes:
