@@ -12,6 +12,7 @@ import logging
 import operator
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
@@ -58,6 +59,8 @@ from metriclake.watch import Watcher
 
 _LOG = logging.getLogger(__name__)
 _MEGABYTE = 1024 * 1024
+_LOCK_TRIES = 10
+_LOCK_PAUSE_SECONDS = 0.02
 _SUFFIXES = {"zstd": ".zst", "gzip": ".gz"}
 
 
@@ -407,21 +410,29 @@ def _locked(data: DataDirectory) -> Any:
     Hold the data directory for this process alone.
     """
     try:
-        data.root.mkdir(parents=True, exist_ok=True)
+        data.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         file: IO[str] = data.lock.open("a+", encoding="utf-8")
     except OSError as error:
         raise MetriclakeError(f"the data directory {data.root} cannot be used: {error.strerror}") from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DataDirectoryInUse(
-                f"{data.root} is in use by {_holder(data)}: stop it, or take another --data"
-            ) from error
+        if not _taken(file):
+            raise DataDirectoryInUse(f"{data.root} is in use by {_holder(data)}: stop it, or take another --data")
         try:
             yield file
         finally:
             file.truncate(0)
+
+
+def _taken(file: IO[str]) -> bool:
+    """
+    Take the lock; patient for a moment, since a command that looks whether a server runs holds it for an instant.
+    """
+    for _ in range(_LOCK_TRIES):
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(_LOCK_PAUSE_SECONDS)
+    return False
 
 
 def _holder(data: DataDirectory) -> str:

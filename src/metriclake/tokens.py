@@ -94,7 +94,17 @@ def _create(folder: Path, path: Path, name: str) -> str:
         file.write(key + "\n")
         file.flush()
         os.fsync(file.fileno())
+    for place in (folder, folder.parent):
+        _fsync(place)
     return key
+
+
+def _fsync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def check_bearer(header: str | None, key: str, what: str) -> None:

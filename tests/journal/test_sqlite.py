@@ -232,3 +232,19 @@ def test_old_pipelines_are_forgotten_at_the_next_start(tmp_path: Path) -> None:
         assert [version for version in (1, 2, 3) if reopened.pipeline(version) is not None] == [2]
     finally:
         reopened.close()
+
+
+def test_a_write_that_is_called_off_takes_nobody_with_it(tmp_path: Path) -> None:
+    """
+    An append whose caller has gone away is not done, and the writer goes on with the others.
+    """
+    journal = SqliteJournal(tmp_path / "journal.db", 2**20)
+    release = hold(journal)
+    gone = journal.append(events(1))
+    here = journal.append(events(2))
+    assert gone.cancel()
+    release.set()
+
+    assert here.result(30).offset == 1
+    assert journal.append(events(3)).result(30).offset == 2
+    journal.close()

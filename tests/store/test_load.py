@@ -4,13 +4,15 @@ A lake object is loaded whole, and each identity is counted once, however often 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from metriclake._errors import LakeError, MetriclakeError
+from metriclake._errors import LakeError, MetriclakeError, StoreError
 from metriclake.event import MetricEvent
-from metriclake.store import Loader, Selection
+from metriclake.store import Catalogue, Engine, Loader, Selection
+from metriclake.store.catalogue import DIMENSION, TEXT, Field, Place
 from store.shelf import NOW, VERSION, Shelf, counts, event, fates, lines
 
 pytestmark = pytest.mark.engine
@@ -329,3 +331,31 @@ def test_the_catalogue_knows_the_first_and_last_time(shelf: Shelf) -> None:
     metric = shelf.reader("bounds").metrics()["uploads"]
 
     assert (metric.first, metric.last) == (first, last)
+
+
+@pytest.mark.parametrize("table", ["slots", "fields"])
+def test_a_load_that_fails_in_the_catalogue_takes_nothing_from_the_next(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    """
+    Where slots or fields cannot be written, as on a full disk, the same load later finds both as if it were the first.
+    """
+    insert = Engine.insert
+
+    def fail(engine: Engine, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        if name == table:
+            raise StoreError("no space left")
+        insert(engine, name, columns, rows)
+
+    metric = f"failing_{table}"
+    events = (event("failing", "1", metric=metric, dimensions={"kind": "a"}),)
+    monkeypatch.setattr(Engine, "insert", fail)
+    for _ in range(3):
+        with pytest.raises(StoreError):
+            shelf.load(*events)
+    monkeypatch.undo()
+
+    assert fates(shelf.again(*events)) == {"stored": 1}
+    assert shelf.reader("failing").metrics()[metric].dimensions == ("kind",)
+    place = shelf.catalogue.place(Field(metric, DIMENSION, "kind", TEXT))
+    assert place == Place("d0") == Catalogue(shelf.engine).place(Field(metric, DIMENSION, "kind", TEXT))

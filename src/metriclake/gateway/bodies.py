@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 import zstandard
@@ -17,6 +17,8 @@ _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 _OPENING = b"{["
 _QUOTE = ord('"')
+_GUNZIP_BYTES = 4096
+"""Undone at a time: what follows a member is copied, and a hostile body is all members."""
 
 
 async def read_body(chunks: AsyncIterator[bytes], encoding: str, limit: int) -> bytes:
@@ -47,15 +49,17 @@ def inflate(sent: bytes, encoding: str, limit: int) -> bytes:
 
 def _gunzip(sent: bytes, limit: int) -> bytes:
     body = bytearray()
-    rest = sent
-    while rest:
-        member = zlib.decompressobj(wbits=31)
-        body += member.decompress(rest, limit + 1 - len(body))
-        if len(body) > limit:
-            raise too_large(limit)
-        if not member.eof:
-            raise EOFError
-        rest = member.unused_data
+    member = None
+    for start in range(0, len(sent), _GUNZIP_BYTES):
+        rest = sent[start : start + _GUNZIP_BYTES]
+        while rest:
+            member = member or zlib.decompressobj(wbits=31)
+            body += member.decompress(rest, limit + 1 - len(body))
+            if len(body) > limit:
+                raise too_large(limit)
+            rest, member = (member.unused_data, None) if member.eof else (b"", member)
+    if member is not None:
+        raise EOFError
     return bytes(body)
 
 
@@ -83,6 +87,10 @@ def too_large(limit: int) -> InvalidBody:
     return InvalidBody(f"the body is larger than {limit} bytes: split it into several requests", 413)
 
 
+MAX_ITEMS = 100_000
+"""How many items one request may hold: each that is refused is answered with its reason."""
+
+
 def split(body: bytes, content_type: str) -> list[bytes]:
     """
     Return the JSON texts of a body, one line each: of an array, of NDJSON, or of a single object.
@@ -108,15 +116,24 @@ def split(body: bytes, content_type: str) -> list[bytes]:
         raise InvalidBody("the body is nested too deep: nothing of it was accepted") from error
 
 
+def _few(items: Sequence[bytes | msgspec.Raw]) -> None:
+    if len(items) > MAX_ITEMS:
+        raise InvalidBody(f"the body holds more than {MAX_ITEMS} items: split it into several requests", 413)
+
+
 def _array(text: bytes) -> list[bytes]:
     try:
-        return [_one_line(memoryview(item)) for item in _RAWS.decode(text)]
+        items = _RAWS.decode(text)
+        _few(items)
+        return [_one_line(memoryview(item)) for item in items]
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidBody(f"the body is not a JSON array: {error}; nothing of it was accepted") from error
 
 
 def _lines(text: bytes) -> list[bytes]:
-    return [line for line in (line.strip() for line in text.splitlines()) if line]
+    lines = text.splitlines()
+    _few(lines)
+    return [line for line in (line.strip() for line in lines) if line]
 
 
 def _one_line(text: memoryview) -> bytes:

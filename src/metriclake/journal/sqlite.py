@@ -365,7 +365,7 @@ class SqliteJournal:
                 while len(group) < _GROUP_LIMIT:
                     group.append(self._queue.get_nowait())
             ended = None in group
-            self._commit(connection, [write for write in group if write is not None])
+            self._commit(connection, [write for write in group if write is not None and _wanted(write)])
 
     def _commit(self, connection: sqlite3.Connection, group: list[_Write[Any]]) -> None:
         outcomes: list[tuple[_Write[Any], Any, Exception | None]] = []
@@ -418,6 +418,13 @@ class SqliteJournal:
             self._connections.append(connection)
         self._local.connection = connection
         return connection
+
+
+def _wanted(write: _Write[Any]) -> bool:
+    """
+    Tell whether somebody still waits for a write; from here on nobody can call it off.
+    """
+    return write.done.set_running_or_notify_cancel()
 
 
 _SELECT_SEALS = "SELECT partition, number, first, last, oldest_at, sealed_at, version FROM seals"

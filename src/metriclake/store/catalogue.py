@@ -124,29 +124,31 @@ class Catalogue:
                 key=lambda found: (found.metric, found.kind, found.name, found.type),
             )
             given = []
+            taken: dict[tuple[str, str, str], int] = {}
             for found in new:
-                taken = self._taken.get((found.metric, found.kind, found.type), 0)
-                slot = taken if taken < _SLOTS[found.kind, found.type] else NO_SLOT
+                group = (found.metric, found.kind, found.type)
+                free = taken.get(group, self._taken.get(group, 0))
+                slot = free if free < _SLOTS[found.kind, found.type] else NO_SLOT
                 given.append((found, slot))
-                self._taken[found.metric, found.kind, found.type] = max(taken, slot + 1)
+                taken[group] = max(free, slot + 1)
             rows = [(found.metric, found.kind, found.name, found.type, slot) for found, slot in given]
             self._engine.insert("slots", ["metric", "kind", "name", "type", "slot"], rows)
             for found, slot in given:
-                self._slots.setdefault(found.metric, {})[found] = slot
+                self._remember(found, slot)
 
     def note(self, shapes: Iterable[tuple[tuple[Field, ...], Sequence[str]]]) -> None:
         """
         Note which tenants have the fields of a shape; what is remembered as noted is not written again.
         """
         rows: set[tuple[str, str, str, str, str]] = set()
-        for fields, tenants in shapes:
-            noted = self._noted.setdefault(fields, set())
-            new = set(tenants) - noted
+        new = [(fields, set(tenants) - self._noted.get(fields, set())) for fields, tenants in shapes]
+        for fields, unnoted in new:
             rows.update(
-                (tenant, found.metric, found.kind, found.name, found.type) for tenant in new for found in fields
+                (tenant, found.metric, found.kind, found.name, found.type) for tenant in unnoted for found in fields
             )
-            noted |= new
         self._engine.insert("fields", ["tenant", "metric", "kind", "name", "type"], sorted(rows))
+        for fields, unnoted in new:
+            self._noted.setdefault(fields, set()).update(unnoted)
         if sum(map(len, self._noted.values())) > _MOST_NOTED:
             self._noted.clear()
 
