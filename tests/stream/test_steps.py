@@ -17,7 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metriclake.event import DropReason, MetricEvent
-from metriclake.stream.steps import MAX_VALUE_BYTES, VALIDATE, Draft, Refusal, Terms, check_time, put_attributes
+from metriclake.stream.steps import (
+    MAX_VALUE_BYTES,
+    VALIDATE,
+    Draft,
+    Refusal,
+    Terms,
+    as_dimensions,
+    check_time,
+    put_attributes,
+)
 
 CASES = Path(__file__).parents[1] / "cases"
 TIMES = [json.loads(line) for line in (CASES / "event_times.jsonl").read_text("utf-8").splitlines()]
@@ -57,7 +66,8 @@ def passed(
     """
     for step in VALIDATE:
         step(record, TERMS)
-    return put_attributes(record, answers or {}, accept_unknown=accept_unknown)
+    added = {tenant: None if found is None else as_dimensions(found) for tenant, found in (answers or {}).items()}
+    return put_attributes(record, added, accept_unknown=accept_unknown)
 
 
 def draft(metadata: dict[str, Any] | None = None, data: dict[str, Any] | None = None) -> Draft:

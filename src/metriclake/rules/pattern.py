@@ -119,6 +119,13 @@ class Pattern:
                 unsure.append(way.leaves)
         return bool(unsure) and any_satisfied(unsure, self._layout.values(event))
 
+    @property
+    def certain(self) -> bool:
+        """
+        Tell whether every event matches: a pattern whose tests are all given.
+        """
+        return any(not way.tests for way in self._ways)
+
     def demands(self, path: str) -> frozenset[str] | None:
         """
         Return the texts of which a top-level path must hold one in every matching event; None where it need not.

@@ -23,6 +23,9 @@ DEFAULT_BUS = "default"
 _Key = tuple[str | None, str | None]
 """A source and a detail-type; None where a rule does not demand one."""
 
+_MOST_FOUND = 4096
+"""How many pairs of source and detail-type are remembered with the rules that they lead to."""
+
 _MOST_KEYS = 256
 """How many entries one rule may take in the index before it is indexed by its sources alone."""
 
@@ -42,12 +45,12 @@ class Rule:
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     """
-    A rule that an index key leads to, with the test that is left to do.
+    A rule that an index key leads to, with the test that is left to do; None where none is left.
     """
 
     order: int
     rule: Rule
-    matches: Callable[[dict[str, Any]], bool]
+    matches: Callable[[dict[str, Any]], bool] | None
 
 
 @final
@@ -75,7 +78,7 @@ class RuleSet:
         index = self._buses.get(event.get("bus", DEFAULT_BUS))
         if index is None:
             return ()
-        return [found.rule for found in index.candidates(event) if found.matches(event)]
+        return [found.rule for found in index.candidates(event) if found.matches is None or found.matches(event)]
 
 
 class _Index:
@@ -83,10 +86,11 @@ class _Index:
     The rules of one bus by the source and the detail-type that they demand.
     """
 
-    __slots__ = ("_all", "_keyed")
+    __slots__ = ("_all", "_found", "_keyed")
 
     def __init__(self) -> None:
         self._all: list[_Candidate] = []
+        self._found: dict[tuple[str, str], list[_Candidate]] = {}
         self._keyed: dict[_Key, list[_Candidate]] = {}
 
     def add(self, order: int, rule: Rule) -> None:
@@ -96,7 +100,8 @@ class _Index:
         self._all.append(_Candidate(order, rule, _test_of(rule.pattern)))
         for key in _keys(rule.pattern):
             proved = {path: text for path, text in zip(("source", "detail-type"), key, strict=True) if text is not None}
-            test = _test_of(rule.pattern.given(proved))
+            left = rule.pattern.given(proved)
+            test = None if left.certain else _test_of(left)
             self._keyed.setdefault(key, []).append(_Candidate(order, rule, test))
 
     def candidates(self, event: dict[str, Any]) -> list[_Candidate]:
@@ -106,11 +111,17 @@ class _Index:
         source, detail_type = event.get("source"), event.get("detail-type")
         if type(source) is not str or type(detail_type) is not str:
             return self._all
+        found = self._found.get((source, detail_type))
+        if found is None:
+            found = self._find(source, detail_type)
+            if len(self._found) >= _MOST_FOUND:
+                self._found.clear()
+            self._found[source, detail_type] = found
+        return found
+
+    def _find(self, source: str, detail_type: str) -> list[_Candidate]:
         keys = ((source, detail_type), (source, None), (None, detail_type), (None, None))
-        lists = [found for key in keys if (found := self._keyed.get(key))]
-        if len(lists) == 1:
-            return lists[0]
-        return sorted((one for found in lists for one in found), key=lambda one: one.order)
+        return sorted((one for key in keys for one in self._keyed.get(key, ())), key=lambda one: one.order)
 
 
 def _keys(pattern: Pattern) -> Iterator[_Key]:

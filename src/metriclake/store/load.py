@@ -37,7 +37,17 @@ _PASSING = ("incoming", "shapes", "staged", "judged")
 
 _SIGNS = {'"': "string", "t": "boolean", "f": "boolean"}
 _EPOCH = "'\"1970-01-01T00:00:00.000000Z\"'"
+_ALWAYS = frozenset({"tenant", "metric", "time", "event_id", "object", "version"})
+_AT_HAND = (
+    f"time IN (SELECT time FROM {DATABASE}.incoming) AND (tenant, metric, time) IN"
+    f" (SELECT metadata['tenant_id'], metric_name, time FROM {DATABASE}.incoming)"
+)
+"""The condition of stored rows that may have the identity of a line at hand; it goes by the primary key."""
+
 FATES = ("stored", "duplicate", "conflict", "expired")
+
+
+_NOTHING: Mapping[str, Counts] = {fate: {} for fate in FATES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +126,15 @@ class Loader:
         lines = b"".join(arrival.lines for arrival in arrivals)
         self._engine.insert_lines("incoming", ["metric_name", "metadata", "data"], lines, _PARSE)
         self._check(arrivals)
-        self._learn(integers)
-        self._judge(arrivals, now)
-        outcomes = self._outcomes(arrivals)
-        self._insert(arrivals)
+        used = self._learn(integers)
+        oldest = now - self._retention() + _EXPIRY_MARGIN
+        if self._all_new(oldest):
+            outcomes = [Outcome({**_NOTHING, "stored": arrival.expected}) for arrival in arrivals]
+            self._insert(_Rows(arrivals, used))
+        else:
+            self._judge(arrivals, used, oldest)
+            outcomes = self._outcomes(arrivals)
+            self._insert(_Rows(arrivals, used, "stored"))
         reach(CrashPoint.INSERT)
         self._verify(arrivals, outcomes)
         for table in _PASSING:
@@ -149,9 +164,11 @@ class Loader:
                     " written; restore it, or rebuild the store without it"
                 )
 
-    def _learn(self, integers: Mapping[str, list[str]]) -> None:
+    def _learn(self, integers: Mapping[str, list[str]]) -> frozenset[str]:
         """
         Give new fields their slots, say which tenant has them, and lay out the slots of the metrics at hand.
+
+        Returns the columns that any line at hand fills: a statement over few columns is planned and run in less time.
         """
         kinds = "arrayMap(f -> (f.1, substring(f.2, 1, 1)), arrayFilter(f -> f.1 <> 'event_time', fields))"
         shapes = self._engine.rows(
@@ -167,12 +184,23 @@ class Loader:
         metrics = sorted({metric for metric, *_ in shapes})
         rows = [(metric, *self._catalogue.shape(metric), integers.get(metric, [])) for metric in metrics]
         self._engine.insert("shapes", ["metric", "dimensions", "doubles", "integers", "declared"], rows)
+        return frozenset(self._catalogue.place(found).column for group, _ in fields for found in group)
 
-    def _judge(self, arrivals: Sequence[Arrival], now: datetime) -> None:
+    def _all_new(self, oldest: datetime) -> bool:
+        """
+        Tell whether every line's identity is new to the store and among the lines, and none is expired: the usual case.
+        """
+        identity = "sipHash128(metadata['tenant_id'], metric_name, time, metadata['event_id'])"
+        known, lines, identities, first = self._engine.rows(
+            f"SELECT (SELECT count() FROM {DATABASE}.metrics WHERE {_AT_HAND}), count(), uniqExact({identity}),"
+            f" min(time) FROM {DATABASE}.incoming"
+        )[0]
+        return bool(known == 0 and lines == identities and first >= oldest)
+
+    def _judge(self, arrivals: Sequence[Arrival], used: frozenset[str], oldest: datetime) -> None:
         """
         Say of every line whether it is new, and of the others why not. The first arrival wins.
         """
-        oldest = int((now - self._retention() + _EXPIRY_MARGIN).timestamp())
         payload = "cityHash64(arraySort(fields), mapSort(mapFilter((n, v) -> NOT startsWith(n, 'tenant_'), metadata)))"
         lines = (
             "SELECT row, object, metadata['tenant_id'] AS tenant, metric_name AS metric, time,"
@@ -183,30 +211,27 @@ class Loader:
             f"SELECT *, row_number() OVER ({same}) AS nth, first_value(payload) OVER ({same}) AS first FROM ({lines})"
         )
         known = (
-            f"SELECT {_IDENTITY}, min(object) AS first_object FROM {DATABASE}.metrics"
-            f" WHERE time IN (SELECT time FROM {DATABASE}.incoming) AND (tenant, metric, time) IN"
-            f" (SELECT metadata['tenant_id'], metric_name, time FROM {DATABASE}.incoming) GROUP BY {_IDENTITY}"
+            f"SELECT {_IDENTITY}, min(object) AS first_object FROM {DATABASE}.metrics WHERE {_AT_HAND}"
+            f" GROUP BY {_IDENTITY}"
         )
         self._engine.command(
             f"INSERT INTO {DATABASE}.judged SELECT s.row, s.object, s.tenant, s.metric, s.time, s.event_id, multiIf("
             " k.first_object > 0 AND k.first_object < s.object, 'known',"
             " s.nth > 1, if(s.first = s.payload, 'duplicate', 'conflict'),"
-            f" k.first_object = 0 AND s.time < toDateTime64({oldest}, 6, 'UTC'), 'expired', 'stored'),"
+            f" k.first_object = 0 AND s.time < toDateTime64({int(oldest.timestamp())}, 6, 'UTC'), 'expired', 'stored'),"
             f" k.first_object = s.object FROM ({ranked}) AS s LEFT JOIN ({known}) AS k"
             f" ON {_joined('k', 's')}",
             {**_IN_ORDER, "join_use_nulls": 0},
         )
         if self._engine.rows(f"SELECT count() FROM {DATABASE}.judged WHERE fate = 'known'")[0][0]:
-            self._compare(arrivals)
+            self._compare(_Rows(arrivals, used, "known", numbered=True))
 
-    def _compare(self, arrivals: Sequence[Arrival]) -> None:
+    def _compare(self, rows: _Rows) -> None:
         """
         Say of the lines whose identity the store has already whether they say the same.
         """
-        columns = ", ".join([*row_columns(), "row"])
         self._engine.command(
-            f"INSERT INTO {DATABASE}.staged ({columns}) {_rows(arrivals, 'known', 'o.row')}",
-            {**_IN_ORDER, **_NO_PUSH_DOWN},
+            f"INSERT INTO {DATABASE}.staged ({rows.columns}) {rows.query}", {**_IN_ORDER, **_NO_PUSH_DOWN}
         )
         stored = (
             f"SELECT {_IDENTITY}, argMin({payload_hash()}, object) AS first_payload FROM {DATABASE}.metrics"
@@ -219,15 +244,19 @@ class Loader:
             f" INNER JOIN ({stored}) AS k ON {_joined('k', 's')}"
         )
 
-    def _insert(self, arrivals: Sequence[Arrival]) -> None:
-        columns = ", ".join(row_columns())
+    def _insert(self, rows: _Rows) -> None:
         self._engine.command(
-            f"INSERT INTO {DATABASE}.metrics ({columns}) {_rows(arrivals, 'stored')}",
+            f"INSERT INTO {DATABASE}.metrics ({rows.columns}) {rows.query}",
             {**_IN_ORDER, **_NO_PUSH_DOWN, "max_partitions_per_insert_block": 0},
         )
+        moments = (
+            f"SELECT metadata['tenant_id'] AS tenant, metric_name AS metric, time FROM {DATABASE}.incoming"
+            if rows.fate is None
+            else f"SELECT tenant, metric, time FROM {DATABASE}.judged WHERE fate = '{rows.fate}'"
+        )
         self._engine.command(
-            f"INSERT INTO {DATABASE}.activity SELECT tenant, metric, min(time), max(time) FROM {DATABASE}.judged"
-            " WHERE fate = 'stored' GROUP BY tenant, metric"
+            f"INSERT INTO {DATABASE}.activity SELECT tenant, metric, min(time), max(time) FROM ({moments})"
+            " GROUP BY tenant, metric"
         )
 
     def _outcomes(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
@@ -266,18 +295,32 @@ def _numbered(arrivals: Sequence[Arrival]) -> str:
     )
 
 
-def _rows(arrivals: Sequence[Arrival], fate: str, *more: str) -> str:
+class _Rows:
     """
-    Return the query of the store's rows of the lines with a fate, without those that an earlier try has stored.
+    The store's rows of the lines at hand, as a query: of all, or of those with a fate that no earlier try has stored.
+
+    `used` are the columns that are filled; `numbered` adds each line's row.
     """
-    values = ", ".join([*_values("o.object", arrivals[0].version), *more])
-    return (
-        f"SELECT {values} FROM (SELECT metric_name, metadata, time, row, object, arrayMap(f -> f.1, fields) AS names,"
-        " arrayMap(f -> f.2, fields) AS texts, arrayMap(f -> substring(f.2, 1, 1), fields) AS firsts"
-        f" FROM ({_numbered(arrivals)}) WHERE row IN"
-        f"  (SELECT row FROM {DATABASE}.judged WHERE fate = '{fate}' AND own = 0)) AS o"
-        f" LEFT JOIN {DATABASE}.shapes AS s ON s.metric = o.metric_name"
-    )
+
+    def __init__(
+        self, arrivals: Sequence[Arrival], used: frozenset[str], fate: str | None = None, *, numbered: bool = False
+    ) -> None:
+        self.fate = fate
+        values = {
+            column: value
+            for column, value in _values("o.object", arrivals[0].version).items()
+            if column in used or column in _ALWAYS
+        }
+        if numbered:
+            values["row"] = "o.row"
+        self.columns = ", ".join(values)
+        chosen = f" WHERE row IN (SELECT row FROM {DATABASE}.judged WHERE fate = '{fate}' AND own = 0)" if fate else ""
+        self.query = (
+            f"SELECT {', '.join(values.values())} FROM (SELECT metric_name, metadata, time, row, object,"
+            " arrayMap(f -> f.1, fields) AS names, arrayMap(f -> f.2, fields) AS texts,"
+            f" arrayMap(f -> substring(f.2, 1, 1), fields) AS firsts FROM ({_numbered(arrivals)}){chosen}) AS o"
+            f" LEFT JOIN {DATABASE}.shapes AS s ON s.metric = o.metric_name"
+        )
 
 
 def _joined(left: str, right: str) -> str:
@@ -301,9 +344,9 @@ def _fields(
     return tuple(found)
 
 
-def _values(number: str, version: int) -> list[str]:
+def _values(number: str, version: int) -> dict[str, str]:
     """
-    Return the expressions of a staged row, in the order of `row_columns`.
+    Return the expressions of a stored row by column.
     """
     text = "o.texts[indexOf(o.names, {name})]"
     doubles = [f"toFloat64OrNull({text.format(name=f's.doubles[{slot + 1}]')})" for slot in range(DOUBLE_SLOTS)]
@@ -317,7 +360,7 @@ def _values(number: str, version: int) -> list[str]:
 
     left_double = number_left.format(taken="s.doubles") + " AND NOT has(s.declared, n)"
     left_integer = number_left.format(taken="s.integers") + " AND has(s.declared, n)"
-    return [
+    expressions = [
         "o.metadata['tenant_id']",
         "o.metric_name",
         "o.time",
@@ -335,6 +378,7 @@ def _values(number: str, version: int) -> list[str]:
         f"mapSort({made(_BOOLEAN, _TRUE)})",
         "mapFilter((n, v) -> n <> 'tenant_id' AND startsWith(n, 'tenant_'), o.metadata)",
     ]
+    return dict(zip(row_columns(), expressions, strict=True))
 
 
 _QUOTED = "f = '\"'"

@@ -23,7 +23,7 @@ from metriclake.entry import EntryKind, LakeObject, Manifest, Seal, StoredEntry,
 from metriclake.event import NO_METRIC, NO_TENANT, DropReason, MetricEvent, tenant_of
 from metriclake.rules import RuleSet
 from metriclake.stream.directory import Attributes
-from metriclake.stream.steps import VALIDATE, Draft, Refusal, Terms, put_attributes
+from metriclake.stream.steps import VALIDATE, Draft, Refusal, Terms, as_dimensions, put_attributes
 
 Answers = Mapping[str, Attributes | None]
 _MICROSECONDS = 1_000_000
@@ -272,9 +272,10 @@ def _unread(line: bytes, entry: StoredEntry, error: Exception) -> Refused:
 def _enriched(batch: Sorted, plan: Plan, answers: Answers) -> tuple[list[MetricEvent], list[Refused]]:
     events: list[MetricEvent] = []
     refused = list(batch.refused)
+    added = {tenant: None if found is None else as_dimensions(found) for tenant, found in answers.items()}
     for draft in batch.passed:
         try:
-            events.append(put_attributes(draft, answers, accept_unknown=plan.accept_unknown))
+            events.append(put_attributes(draft, added, accept_unknown=plan.accept_unknown))
         except Refusal as refusal:
             refused.append(Refused(draft, refusal.reason, str(refusal)))
     return events, refused
@@ -283,7 +284,7 @@ def _enriched(batch: Sorted, plan: Plan, answers: Answers) -> tuple[list[MetricE
 def _data(place: _Place, events: list[MetricEvent]) -> Content | None:
     if not events:
         return None
-    lines = b"\n".join(map(_ENCODER.encode, events)) + b"\n"
+    lines = _ENCODER.encode_lines(events)
     counts = Counter((event.metadata["tenant_id"], event.metric_name) for event in events)
     return Content(describe(place.path("Data"), lines, None, counts), lines)
 

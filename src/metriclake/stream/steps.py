@@ -211,17 +211,25 @@ VALIDATE: tuple[Step, ...] = (
 """What a draft passes before the directory is asked for its tenant."""
 
 
-def put_attributes(draft: Draft, answers: Mapping[str, Attributes | None], *, accept_unknown: bool) -> MetricEvent:
+def as_dimensions(attributes: Attributes) -> dict[str, str]:
     """
-    Enrich: give the tenant's attributes as dimensions `tenant_<name>`, and return the finished metric event.
+    Return a tenant's attributes as the dimensions that the enrich step adds: `tenant_<name>`, none with empty text.
+    """
+    return {f"tenant_{name}": value for name, value in attributes.items() if value}
+
+
+def put_attributes(
+    draft: Draft, answers: Mapping[str, Mapping[str, str] | None], *, accept_unknown: bool
+) -> MetricEvent:
+    """
+    Enrich, and return the finished metric event; `answers` are the tenants' attributes as dimensions.
     """
     attributes = answers.get(draft.tenant)
-    if attributes is None and not accept_unknown:
-        raise Refusal(DropReason.UNKNOWN_TENANT, "the tenants' directory does not know this tenant")
-    metadata = {"tenant_id": draft.tenant, "event_id": draft.event_id, **draft.dimensions}
-    for name, value in (attributes or _NO_TYPES).items():
-        if value:
-            metadata[f"tenant_{name}"] = value
+    if attributes is None:
+        if not accept_unknown:
+            raise Refusal(DropReason.UNKNOWN_TENANT, "the tenants' directory does not know this tenant")
+        attributes = _NO_TYPES
+    metadata = {"tenant_id": draft.tenant, "event_id": draft.event_id, **draft.dimensions, **attributes}
     return MetricEvent(draft.metric, metadata, {"event_time": draft.time, **draft.measures})
 
 
