@@ -412,10 +412,10 @@ class SqliteJournal:
         if found is not None:
             return found
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA wal_autocheckpoint=2000")
         with self._connections_lock:
             self._connections.append(connection)
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA wal_autocheckpoint=2000")
         self._local.connection = connection
         return connection
 
