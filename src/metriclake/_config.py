@@ -16,6 +16,9 @@ DEFAULT_DATA = "metriclake-data"
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """Largest request body, as sent and after decompression."""
 
+MAX_HEAD_BYTES = 256 * 1024
+"""Most that is read of a request's line and headers: what one read of a socket may bring."""
+
 MAX_EVENT_BYTES = 1024 * 1024
 """Largest single domain event or metric event, as EventBridge's entry."""
 

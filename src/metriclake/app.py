@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import msgspec
+import yaml
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
@@ -41,7 +42,7 @@ from metriclake.destinations import DestinationLoop, StoreDestination
 from metriclake.gateway import Gateway
 from metriclake.journal import SqliteJournal
 from metriclake.pipeline import LoadedPipeline, duration, load, parse
-from metriclake.problems import as_json, on_error, on_http_error, problem
+from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
 from metriclake.query import Query
 from metriclake.rules import Pattern, Rule, RuleSet, Transform
 from metriclake.store import Catalogue, Engine, Loader, TenantReader, prepare
@@ -95,7 +96,23 @@ def configure(path: Path, environ: Mapping[str, str]) -> Configured:
             faults.append(Fault(loaded.place("tenants", "file"), str(error)))
     if faults:
         raise InvalidPipeline(tuple(faults))
-    return Configured(loaded, plan, directory, path.read_text(encoding="utf-8"))
+    return Configured(loaded, plan, directory, _rules_text(loaded))
+
+
+def _rules_text(loaded: LoadedPipeline) -> str:
+    """
+    Return what the stream needs of a pipeline file, as such a file, with its `${NAME}` filled.
+
+    It is kept with the batches that are sealed by it. No URL and no destination is in it, so that no secret is.
+    """
+    whole = msgspec.to_builtins(loaded.pipeline)
+    kept = {
+        "tenants": {"unknown": whole["tenants"]["unknown"]},
+        "stream": whole["stream"],
+        "store": {name: whole["store"][name] for name in ("hot", "retention")},
+        "metrics": whole["metrics"],
+    }
+    return yaml.safe_dump(kept, allow_unicode=True)
 
 
 def _plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
@@ -199,7 +216,12 @@ class Server:
             finally:
                 await run_in_threadpool(self.stop)
 
-        handlers: Any = {MetriclakeError: on_error, HTTPException: on_http_error, Exception: on_error}
+        handlers: Any = {
+            MetriclakeError: on_error,
+            ClientDisconnect: on_gone,
+            HTTPException: on_http_error,
+            Exception: on_error,
+        }
         return Starlette(routes=self._routes(), exception_handlers=handlers, lifespan=lifespan)
 
     def _routes(self) -> list[BaseRoute]:
@@ -261,7 +283,7 @@ class Server:
         """
         now = datetime.now(UTC)
         oldest = self._journal.oldest_waiting(STORE)
-        return now if oldest is None else datetime.fromtimestamp(oldest / 1_000_000, UTC)
+        return now if oldest is None else min(now, datetime.fromtimestamp(oldest / 1_000_000, UTC))
 
     def _plan_of(self, version: int | None) -> Plan:
         """
@@ -284,7 +306,7 @@ class Server:
 
 class _Unset(dict[str, str]):
     """
-    The environment of a kept pipeline file: every variable is there, and empty. Rules do not depend on them.
+    The environment of a kept pipeline file, whose variables were filled before it was kept: there are none.
     """
 
     def __contains__(self, _name: object) -> bool:
