@@ -26,6 +26,10 @@ JOURNAL_QUOTA_BYTES = 2 * 1024 * 1024 * 1024
 """Bytes of accepted entries that wait in the journal before callers hear 429."""
 
 
+REDELIVERED_OBJECTS = 64
+"""Objects that are loaded once more after an unclean end: to no effect, unless a power cut has taken some of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     """
@@ -97,6 +101,13 @@ class DataDirectory:
         Return the file that a running server holds locked; it tells where that server listens.
         """
         return self.root / "server.lock"
+
+    @property
+    def unclean(self) -> Path:
+        """
+        Return the file that is there while a server runs: one that finds it was not ended well by its forerunner.
+        """
+        return self.root / "unclean"
 
     @property
     def served(self) -> Path:

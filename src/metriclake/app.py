@@ -26,7 +26,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from metriclake import charts
-from metriclake._config import JOURNAL_QUOTA_BYTES, MAX_BODY_BYTES, MAX_EVENT_BYTES, DataDirectory, Environment
+from metriclake._config import (
+    JOURNAL_QUOTA_BYTES,
+    MAX_BODY_BYTES,
+    MAX_EVENT_BYTES,
+    REDELIVERED_OBJECTS,
+    DataDirectory,
+    Environment,
+)
 from metriclake._errors import (
     DataDirectoryInUse,
     Fault,
@@ -45,7 +52,7 @@ from metriclake.pipeline import LoadedPipeline, duration, load, parse
 from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
 from metriclake.query import Query
 from metriclake.rules import Pattern, Rule, RuleSet, Transform
-from metriclake.store import Catalogue, Engine, Loader, TenantReader, prepare
+from metriclake.store import Catalogue, Engine, Loader, TenantReader, fsync_folder, prepare
 from metriclake.stream import Directory, FileDirectory, Lake, Limits, NoDirectory, Plan, StreamWorker
 from metriclake.tokens import Keys, load_keys
 
@@ -169,6 +176,8 @@ class Server:
         self._plans: dict[int, Plan] = {configured.plan.version: configured.plan}
         with contextlib.ExitStack() as opened:
             self._lock = opened.enter_context(_locked(data))
+            self._unclean = _mark_unclean(data)
+            self._data = data
             self.keys: Keys = load_keys(data.keys, environment)
             self._open(configured, data, opened)
             self._opened = opened.pop_all()
@@ -186,7 +195,13 @@ class Server:
         self._catalogue = Catalogue(self._engine)
         self._stream = StreamWorker(self._journal, self._lake, configured.directory, self._plan_of, self._limits)
         loader = Loader(self._engine, self._catalogue, duration(store.retention))
-        self._loading = DestinationLoop(StoreDestination(loader), self._journal, self._lake.get, self._stream.announced)
+        self._loading = DestinationLoop(
+            StoreDestination(loader),
+            self._journal,
+            self._lake.get,
+            self._stream.announced,
+            again=REDELIVERED_OBJECTS if self._unclean else 0,
+        )
 
     def start(self) -> None:
         """
@@ -201,6 +216,7 @@ class Server:
         """
         self._stream.stop()
         self._loading.stop()
+        self._data.unclean.unlink(missing_ok=True)
         self._opened.close()
 
     def app(self) -> Starlette:
@@ -334,6 +350,22 @@ def _locked(data: DataDirectory) -> Any:
             yield file
         finally:
             file.truncate(0)
+
+
+def _mark_unclean(data: DataDirectory) -> bool:
+    """
+    Mark the directory as in use, durably, until `stop`; tells whether an earlier server has left its mark.
+
+    The mark's removal is not fsynced: where a power cut undoes it, the next start looks once more than it must.
+    """
+    found = data.unclean.exists()
+    try:
+        data.unclean.touch(mode=0o600)
+        for folder in (data.root, data.root.parent):
+            fsync_folder(folder)
+    except OSError as error:
+        raise MetriclakeError(f"the data directory {data.root} cannot be written: {error.strerror}") from error
+    return found
 
 
 def _taken(file: IO[str]) -> bool:

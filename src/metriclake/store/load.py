@@ -120,6 +120,7 @@ class Loader:
         self._judge(arrivals, now)
         outcomes = self._outcomes(arrivals)
         self._insert(arrivals)
+        self._engine.sync_parts()
         reach(CrashPoint.INSERT)
         self._verify(arrivals, outcomes)
         for table in _PASSING:
