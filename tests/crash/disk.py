@@ -19,7 +19,6 @@ from random import Random
 
 _HEAD = struct.Struct("<8sQQQQ")
 _PAGE = 4096
-_SOURCE = Path(__file__).with_name("recorder.c")
 
 
 class Cut(StrEnum):
@@ -30,7 +29,7 @@ class Cut(StrEnum):
     STRICT = "strict"
     """Nothing: a name is there only if its folder was fsynced after it was made."""
     ORDERED = "ordered"
-    """Every name made before the last fsync, as in a journaling file system; contents that were not fsynced are gone."""
+    """Every name made before the last fsync, as in a journaling file system; contents not fsynced are gone."""
     TORN = "torn"
     """As ordered, and of the rest what chance wants: single pages of files, the newest names of single folders."""
 
@@ -42,12 +41,12 @@ def compiler() -> str | None:
     return shutil.which("cc") if os.uname().sysname == "Linux" else None
 
 
-def build_recorder(folder: Path) -> Path:
+def build(name: str, folder: Path) -> Path:
     """
-    Compile the recorder.
+    Compile the `recorder` or the `faults` that stand beside this file.
     """
-    library = folder / "recorder.so"
-    command = [compiler() or "cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(_SOURCE), "-ldl", "-lpthread"]
+    library, source = folder / f"{name}.so", Path(__file__).with_name(f"{name}.c")
+    command = [compiler() or "cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl", "-lpthread"]
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - the system's compiler on a file of ours
     return library
 

@@ -19,7 +19,7 @@ from random import Random
 import httpx
 import pytest
 
-from crash.disk import Cut, Disk, build_recorder, compiler
+from crash.disk import Cut, Disk, build, compiler
 from crash.process import Process
 from crash.test_crash_points import PIPELINE, Sender, check_everything
 
@@ -72,7 +72,7 @@ def test_a_power_cut_takes_nothing_that_was_accepted(tmp_path: Path) -> None:
     (first / "data").mkdir(parents=True)
     (first / "metriclake.yaml").write_text(PIPELINE, encoding="utf-8")
     environ = {
-        "LD_PRELOAD": str(build_recorder(tmp_path)),
+        "LD_PRELOAD": str(build("recorder", tmp_path)),
         "RECORD_ROOT": str(first / "data"),
         "RECORD_LOG": str(log),
     }
