@@ -16,11 +16,18 @@ DEFAULT_DATA = "metriclake-data"
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """Largest request body, as sent and after decompression."""
 
+MAX_HEAD_BYTES = 256 * 1024
+"""Most that is read of a request's line and headers: what one read of a socket may bring."""
+
 MAX_EVENT_BYTES = 1024 * 1024
 """Largest single domain event or metric event, as EventBridge's entry."""
 
 JOURNAL_QUOTA_BYTES = 2 * 1024 * 1024 * 1024
 """Bytes of accepted entries that wait in the journal before callers hear 429."""
+
+
+REDELIVERED_OBJECTS = 64
+"""Objects that are loaded once more after an unclean end: to no effect, unless a power cut has taken some of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,13 @@ class DataDirectory:
         Return the file that a running server holds locked; it tells where that server listens.
         """
         return self.root / "server.lock"
+
+    @property
+    def unclean(self) -> Path:
+        """
+        Return the file that is there while a server runs: one that finds it was not ended well by its forerunner.
+        """
+        return self.root / "unclean"
 
     @property
     def served(self) -> Path:

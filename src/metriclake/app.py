@@ -21,16 +21,24 @@ from pathlib import Path
 from typing import IO, Any
 
 import msgspec
+import yaml
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from metriclake import charts
-from metriclake._config import JOURNAL_QUOTA_BYTES, MAX_BODY_BYTES, MAX_EVENT_BYTES, DataDirectory, Environment
+from metriclake._config import (
+    JOURNAL_QUOTA_BYTES,
+    MAX_BODY_BYTES,
+    MAX_EVENT_BYTES,
+    REDELIVERED_OBJECTS,
+    DataDirectory,
+    Environment,
+)
 from metriclake._errors import (
     DataDirectoryInUse,
     Fault,
@@ -48,10 +56,10 @@ from metriclake.entry import Entry, Position
 from metriclake.gateway import Gateway
 from metriclake.journal import SqliteJournal
 from metriclake.pipeline import LoadedPipeline, duration, load, parse, size
-from metriclake.problems import as_json, on_error, on_http_error, problem
+from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
 from metriclake.query import Query
 from metriclake.rules import Pattern, Rule, RuleSet, Transform
-from metriclake.store import Catalogue, Engine, Loader, TenantReader, prepare
+from metriclake.store import Catalogue, Engine, Loader, TenantReader, fsync_folder, prepare
 from metriclake.stream import CurrentDirectory, Directory, FileDirectory, Lake, Limits, NoDirectory, Plan, StreamWorker
 from metriclake.telemetry import Facts, Telemetry
 from metriclake.tokens import Keys, load_keys
@@ -105,7 +113,23 @@ def configure(path: Path, environ: Mapping[str, str]) -> Configured:
             faults.append(Fault(loaded.place("tenants", "file"), str(error)))
     if faults:
         raise InvalidPipeline(tuple(faults))
-    return Configured(loaded, plan, directory, path.read_text(encoding="utf-8"))
+    return Configured(loaded, plan, directory, _rules_text(loaded))
+
+
+def _rules_text(loaded: LoadedPipeline) -> str:
+    """
+    Return what the stream needs of a pipeline file, as such a file, with its `${NAME}` filled.
+
+    It is kept with the batches that are sealed by it. No URL and no destination is in it, so that no secret is.
+    """
+    whole = msgspec.to_builtins(loaded.pipeline)
+    kept = {
+        "tenants": {"unknown": whole["tenants"]["unknown"]},
+        "stream": whole["stream"],
+        "store": {name: whole["store"][name] for name in ("hot", "retention")},
+        "metrics": whole["metrics"],
+    }
+    return yaml.safe_dump(kept, allow_unicode=True)
 
 
 def _plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
@@ -167,6 +191,8 @@ class Server:
         self._plans: dict[int, Plan] = {configured.plan.version: configured.plan}
         with contextlib.ExitStack() as opened:
             self._lock = opened.enter_context(_locked(data))
+            self._unclean = _mark_unclean(data)
+            self._data = data
             self.keys: Keys = load_keys(data.keys, environment)
             self._open(configured, data, opened)
             self._opened = opened.pop_all()
@@ -187,7 +213,13 @@ class Server:
             self._journal, self._lake, CurrentDirectory(lambda: self._configured.directory), self._plan_of, self._limits
         )
         loader = Loader(self._engine, self._catalogue, self._retention)
-        self._loading = DestinationLoop(StoreDestination(loader), self._journal, self._lake.get, self._stream.announced)
+        self._loading = DestinationLoop(
+            StoreDestination(loader),
+            self._journal,
+            self._lake.get,
+            self._stream.announced,
+            again=REDELIVERED_OBJECTS if self._unclean else 0,
+        )
 
     def start(self) -> None:
         """
@@ -206,6 +238,7 @@ class Server:
         self._watcher.stop()
         self._stream.stop()
         self._loading.stop()
+        self._data.unclean.unlink(missing_ok=True)
         self._opened.close()
 
     def reload(self) -> bool:
@@ -251,7 +284,12 @@ class Server:
             finally:
                 await run_in_threadpool(self.stop)
 
-        handlers: Any = {MetriclakeError: on_error, HTTPException: on_http_error, Exception: on_error}
+        handlers: Any = {
+            MetriclakeError: on_error,
+            ClientDisconnect: on_gone,
+            HTTPException: on_http_error,
+            Exception: on_error,
+        }
         routes = self._routes()
         app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
         app.add_middleware(_Counted, telemetry=self._telemetry, routes=routes)
@@ -343,7 +381,7 @@ class Server:
         """
         now = datetime.now(UTC)
         oldest = self._journal.oldest_waiting(STORE)
-        return now if oldest is None else datetime.fromtimestamp(oldest / 1_000_000, UTC)
+        return now if oldest is None else min(now, datetime.fromtimestamp(oldest / 1_000_000, UTC))
 
     def _plan_of(self, version: int | None) -> Plan:
         """
@@ -378,7 +416,7 @@ class _Counted:
 
 class _Unset(dict[str, str]):
     """
-    The environment of a kept pipeline file: every variable is there, and empty. Rules do not depend on them.
+    The environment of a kept pipeline file, whose variables were filled before it was kept: there are none.
     """
 
     def __contains__(self, _name: object) -> bool:
@@ -421,6 +459,22 @@ def _locked(data: DataDirectory) -> Any:
             yield file
         finally:
             file.truncate(0)
+
+
+def _mark_unclean(data: DataDirectory) -> bool:
+    """
+    Mark the directory as in use, durably, until `stop`; tells whether an earlier server has left its mark.
+
+    The mark's removal is not fsynced: where a power cut undoes it, the next start looks once more than it must.
+    """
+    found = data.unclean.exists()
+    try:
+        data.unclean.touch(mode=0o600)
+        for folder in (data.root, data.root.parent):
+            fsync_folder(folder)
+    except OSError as error:
+        raise MetriclakeError(f"the data directory {data.root} cannot be written: {error.strerror}") from error
+    return found
 
 
 def _taken(file: IO[str]) -> bool:

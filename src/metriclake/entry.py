@@ -81,8 +81,8 @@ class Seal:
     """
     A closed batch: the entries `first` to `last` of a partition, the clock and the pipeline version it is made with.
 
-    `journal` is the journal's identity. `number` counts the seals of a partition from 1. `oldest_at` is the arrival of
-    its first entry.
+    `journal` is the journal's identity. `number` counts the seals of a partition from 1. `oldest_at` is the earliest
+    arrival of its entries, which is not the first one's where a clock was put back.
     """
 
     journal: str

@@ -84,6 +84,13 @@ def _faults(error: MetriclakeError) -> list[dict[str, str]] | None:
     return [{"place": fault.place, "error": fault.what, "hint": fault.hint} for fault in error.faults]
 
 
+async def on_gone(_request: Request, _error: Exception) -> Response:
+    """
+    Answer nobody: the sender has hung up before its body was whole, and nothing of it was accepted.
+    """
+    return Response(status_code=400)
+
+
 async def on_http_error(_request: Request, error: Exception) -> Response:
     """
     Answer Starlette's own errors: no such route, no such method.

@@ -25,8 +25,9 @@ from typing import Any
 
 import httpx
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from metriclake._config import DataDirectory, Environment
+from metriclake._config import MAX_HEAD_BYTES, DataDirectory, Environment
 from metriclake._errors import MetriclakeError
 from metriclake.app import Configured, Server, configure, publish, running
 from metriclake.tokens import Keys, load_keys
@@ -159,6 +160,48 @@ class _Uvicorn(uvicorn.Server):
         threading.Thread(target=self._reload, name="reload", daemon=True).start()
 
 
+class _Http(HttpToolsProtocol):
+    """
+    Uvicorn's HTTP with an end to heads: it would keep a line, headers or trailers of any length in memory.
+    """
+
+    _head = 0
+
+    def data_received(self, data: bytes) -> None:
+        """
+        Read on, until too much has come that is no body.
+        """
+        self._head += len(data)
+        super().data_received(data)
+        if self._head > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.transport.write(_HEAD_TOO_LARGE)
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """
+        Count afresh.
+        """
+        self._head = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """
+        Count afresh.
+        """
+        self._head = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """
+        Count afresh.
+        """
+        self._head = 0
+        super().on_message_complete()
+
+
+_HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
 class Listening:
     """
     A server at work on a socket, to be awaited in `serve`.
@@ -173,6 +216,7 @@ class Listening:
             log_config=None,
             access_log=False,
             lifespan="on",
+            http=_Http,
             timeout_graceful_shutdown=10,
             server_header=False,
         )

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,12 +27,13 @@ class Process:
     `metriclake up` on a folder, one run of it.
     """
 
-    def __init__(self, folder: Path, *, crash_at: str | None = None) -> None:
+    def __init__(self, folder: Path, *, crash_at: str | None = None, environ: Mapping[str, str] | None = None) -> None:
         """
-        Start it; `crash_at` is what METRICLAKE_CRASH_AT says to it.
+        Start it; `crash_at` is what METRICLAKE_CRASH_AT says to it, `environ` are further variables.
         """
         self.data = DataDirectory(folder / "data")
-        variables = {**os.environ, **({"METRICLAKE_CRASH_AT": crash_at} if crash_at else {})}
+        crash = {"METRICLAKE_CRASH_AT": crash_at} if crash_at else {}
+        variables = {**os.environ, **crash, **(environ or {})}
         command = [sys.executable, "-c", "from metriclake.cli import main; main()", "up", "--port", "0"]
         with (folder / "log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - this project's own server
@@ -53,6 +55,13 @@ class Process:
         Return the server's keys.
         """
         return load_keys(self.data.keys, environment())
+
+    @property
+    def pid(self) -> int:
+        """
+        Return the process's id.
+        """
+        return self._process.pid
 
     @property
     def dead(self) -> bool:

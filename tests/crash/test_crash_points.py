@@ -130,7 +130,7 @@ def test_every_named_point(folder: Path) -> None:
                         sender.send(client, process.keys.ingest, threading.Event(), sender.answered + 2000)
                 process.wait_dead()
 
-    _check_everything(folder, sender)
+    check_everything(folder, sender)
 
 
 def test_random_kills(folder: Path) -> None:
@@ -153,10 +153,10 @@ def test_random_kills(folder: Path) -> None:
             sending.join()
             client.close()
 
-    _check_everything(folder, sender)
+    check_everything(folder, sender)
 
 
-def _check_everything(folder: Path, sender: Sender) -> None:
+def check_everything(folder: Path, sender: Sender) -> None:
     """
     Start once more, send what was not answered, and compare books, lake and store with what was sent.
     """

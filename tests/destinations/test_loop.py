@@ -251,3 +251,23 @@ def test_object_that_cannot_be_read_does_not_hold_back_those_before_it(journal: 
     work(journal, lake, shelf)
 
     assert (shelf.taken, journal.checkpoint(STORE).number) == (["1"], 1)
+
+
+def test_after_an_unclean_end_the_last_objects_come_again_uncounted(journal: SqliteJournal, lake: Lake) -> None:
+    """
+    The last objects are delivered once more, then what waits; the books count each once; a lost object is left out.
+    """
+    announce(journal, lake, 1, 2, 3)
+    first = loop(journal, lake, Shelf())
+    first.start()
+    first.stop()
+    announce(journal, lake, 4)
+    (lake.root / journal.announcements(0, 10)[1].object).unlink()
+    shelf = Shelf(failures=1)
+    again = DestinationLoop(shelf, journal, lake.get, threading.Event(), again=2)
+    again.start()
+    until(lambda: journal.checkpoint(STORE).number == 4)
+    again.stop()
+
+    assert shelf.taken == ["3", "4"]
+    assert [(row.laked, row.store["stored"]) for row in journal.books(STORE).accounts] == [(4, 4)]

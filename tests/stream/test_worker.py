@@ -385,3 +385,15 @@ def test_books_balance_whatever_the_door_lets_in(journal: SqliteJournal, lake: L
 
     assert journal.unannounced(0) == []
     assert journal.books(STORE).balanced
+
+
+def test_a_batch_is_as_old_as_its_earliest_arrival(journal: SqliteJournal, lake: Lake) -> None:
+    """
+    Where the clock was put back between two entries, the batch is as old as the later entry.
+    """
+    ahead = NOW_MICROS + 3_600_000_000
+    put(journal, events(event("1"), arrived_at=ahead), events(event("2"), arrived_at=NOW_MICROS))
+    work(journal, lake)
+
+    assert [found.oldest_at for found in journal.announcements(0, 10)] == [NOW_MICROS]
+    assert journal.oldest_waiting(STORE) == NOW_MICROS

@@ -56,15 +56,20 @@ class DestinationLoop:
         fetch: Callable[[str], bytes],
         announced: threading.Event,
         delivered: Callable[[Announcement, Receipt], None] | None = None,
+        *,
+        again: int = 0,
     ) -> None:
         """
         `fetch` returns a lake object's content; `announced` is set when there may be more; `delivered` hears of each.
+
+        `again` objects that were delivered last are delivered once more at the start, uncounted: after an unclean end.
         """
         self._destination = destination
         self._journal = journal
         self._fetch = fetch
         self._announced = announced
         self._delivered = delivered
+        self._again = again
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"destination-{destination.name}", daemon=True)
         self.failure: MetriclakeError | None = None
@@ -119,6 +124,8 @@ class DestinationLoop:
         Deliver the next few announcements; False when there are none.
         """
         after = self._journal.checkpoint(self._destination.name).number
+        if self._again:
+            self._redeliver(after)
         batches = self._batches(self._journal.announcements(after, _AT_ONCE))
         if not batches:
             return False
@@ -127,6 +134,25 @@ class DestinationLoop:
             if self._delivered is not None:
                 self._delivered(batch.announcement, receipt)
         return True
+
+    def _redeliver(self, done: int) -> None:
+        """
+        Deliver the last objects up to `done` again: what the destination has stays, what it has lost comes back.
+
+        They are counted already. One that the lake has no more is left out.
+        """
+        batches: list[Batch] = []
+        for announcement in self._journal.announcements(max(0, done - self._again), min(self._again, done)):
+            try:
+                batches.append(self._batch(announcement))
+            except LakeError as error:
+                _LOG.warning("not delivered again", extra={"object": announcement.object, "error": str(error)})
+            if len(batches) == _AT_ONCE or sum(len(batch.lines) for batch in batches) > _BYTES_AT_ONCE:
+                self._destination.deliver(batches)
+                batches = []
+        if batches:
+            self._destination.deliver(batches)
+        self._again = 0
 
     def _batches(self, announcements: Sequence[Announcement]) -> list[Batch]:
         """

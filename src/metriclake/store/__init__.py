@@ -3,7 +3,7 @@ The time-series store: dimensions, measures, time; a logical table per tenant. A
 """
 
 from metriclake.store.catalogue import Catalogue, Metric, Place
-from metriclake.store.engine import Engine
+from metriclake.store.engine import Engine, fsync_folder
 from metriclake.store.load import Arrival, Loader, Outcome
 from metriclake.store.reader import Answer, Bucket, Filter, Selection, TenantReader
 from metriclake.store.table import prepare
@@ -21,5 +21,6 @@ __all__ = [
     "Place",
     "Selection",
     "TenantReader",
+    "fsync_folder",
     "prepare",
 ]

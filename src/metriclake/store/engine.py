@@ -8,6 +8,7 @@ has raised is thrown away, since an attempted `SET` can leave it unusable.
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,6 +65,7 @@ class Engine:
             raise StoreError(f"the store {folder} cannot be opened ({error.strerror}): see to its rights") from error
         self._lock = threading.Lock()
         self._all: list[Any] = []
+        self._tables: list[Path] = []
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         self._slots = threading.BoundedSemaphore(_READERS)
         self._writer = self._connect()
@@ -133,6 +135,31 @@ class Engine:
         with self._borrowed() as client, _mapped(sql):
             return client.query(sql, parameters=dict(parameters), settings=dict(settings))
 
+    def sync_folders(self) -> None:
+        """
+        Make durable that the store's folders and tables are there: the engine fsyncs files, and parts' own folders.
+        """
+        with _unsynced(self._folder):
+            fsync_folder(self._folder.parent)
+            for folder, below, files in os.walk(self._folder):
+                if "checksums.txt" in files:
+                    below.clear()
+                else:
+                    fsync_folder(Path(folder))
+
+    def sync_parts(self) -> None:
+        """
+        Make durable which parts the tables have: the engine renames a part into its table's folder without a word more.
+        """
+        if not self._tables:
+            sql = "SELECT arrayJoin(data_paths) FROM system.tables"
+            sql += " WHERE database = {name:String} AND engine LIKE {kind:String}"
+            rows = self.rows(sql, {"name": DATABASE, "kind": "%MergeTree"})
+            self._tables = [self._folder / "engine" / path for (path,) in rows]
+        with _unsynced(self._folder):
+            for folder in self._tables:
+                fsync_folder(folder)
+
     @contextlib.contextmanager
     def _borrowed(self) -> Iterator[Any]:
         with self._slots:
@@ -162,6 +189,28 @@ class Engine:
                 with contextlib.suppress(Exception):
                     client.close()
             self._all.clear()
+
+
+def fsync_folder(folder: Path) -> None:
+    """
+    Make a folder's entries durable; one that a merge has removed meanwhile has none.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _unsynced(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"the store {folder} cannot be made durable ({error.strerror}): see to the disk") from error
 
 
 @contextlib.contextmanager

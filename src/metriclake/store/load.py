@@ -135,6 +135,7 @@ class Loader:
             self._judge(arrivals, used, oldest)
             outcomes = self._outcomes(arrivals)
             self._insert(_Rows(arrivals, used, "stored"))
+        self._engine.sync_parts()
         reach(CrashPoint.INSERT)
         self._verify(arrivals, outcomes)
         for table in _PASSING:

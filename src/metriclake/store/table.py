@@ -119,6 +119,7 @@ def prepare(engine: Engine, hot: timedelta, retention: timedelta) -> None:
         engine.command(f"ALTER TABLE {DATABASE}.metrics MODIFY TTL {ttl}", {"materialize_ttl_after_modify": 1})
     wanted = {"format": str(FORMAT), "ttl": ttl}
     engine.insert("meta", ["key", "value"], [item for item in wanted.items() if meta.get(item[0]) != item[1]])
+    engine.sync_folders()
 
 
 def _tables(ttl: str) -> list[str]:

@@ -35,7 +35,10 @@ class Lake:
         """
         self.root = root
         try:
+            missing = [folder for folder in (root, *root.parents) if not folder.exists()]
             root.mkdir(parents=True, exist_ok=True)
+            for folder in missing:
+                _fsync(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
             self._store = LocalStore(prefix=root, mkdir=True)
         except (OSError, BaseError) as error:
             raise LakeError(f"the lake {root} cannot be opened ({error}): see to the folder and its rights") from error

@@ -221,7 +221,7 @@ class StreamWorker:
             number=last.number + 1 if last else 1,
             first=batch[0].offset,
             last=batch[-1].offset,
-            oldest_at=batch[0].arrived_at,
+            oldest_at=min(entry.arrived_at for entry in batch),
             sealed_at=time.time_ns() // 1000,
             version=self._plan_of(None).version,
         )

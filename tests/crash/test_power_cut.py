@@ -1,0 +1,117 @@
+"""
+The power is cut: every write and every name that was not fsynced is lost, and nothing that was accepted is.
+
+The real server runs beneath a recorder of its system calls, chDB's threads included. At several bytes of the record the
+disk is rebuilt as a cut would leave it, and the real server starts on that.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import httpx
+import pytest
+
+from crash.disk import Cut, Disk, build, compiler
+from crash.process import Process
+from crash.test_crash_points import PIPELINE, Sender, check_everything
+
+pytestmark = [
+    pytest.mark.crash,
+    pytest.mark.skipif(compiler() is None, reason="the recorder needs Linux and a C compiler (cc)"),
+]
+
+_CUTS = int(os.environ.get("METRICLAKE_TORTURE_CUTS", "3"))
+
+
+@dataclass
+class Witness(Sender):
+    """
+    A sender that notes how long the record was when each answer came: what was answered must outlive a later cut.
+    """
+
+    answered_at: dict[int, int] = field(default_factory=dict)
+
+    def witness(self, client: httpx.Client, key: str, log: Path, stop: threading.Event) -> None:
+        """
+        Send until the server dies or `stop` is set.
+        """
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/x-ndjson"}
+        while not stop.is_set():
+            number = self.next
+            self.next += 1
+            try:
+                client.post("/v1/events", content=self.body(number), headers=headers).raise_for_status()
+            except httpx.HTTPError:
+                return
+            self.answered_at[number] = log.stat().st_size
+
+    def as_of(self, cut: int) -> Sender:
+        """
+        Return the sender that must make good for a power cut: it sends again what was not answered by then.
+        """
+        answered = [number for number, at in self.answered_at.items() if at <= cut]
+        missing = sorted(set(range(self.next)) - set(answered))
+        tries = Counter(range(self.next))
+        tries.update(missing)
+        return Sender(self.seed, len(answered), self.next, missing, tries + Counter(dict.fromkeys(missing, 1)))
+
+
+def test_a_power_cut_takes_nothing_that_was_accepted(tmp_path: Path) -> None:
+    """
+    Cut at moments of a start, of load, and of a start after a kill, the disk's remains lose nothing and double nothing.
+    """
+    first, log = tmp_path / "first", tmp_path / "record"
+    (first / "data").mkdir(parents=True)
+    (first / "metriclake.yaml").write_text(PIPELINE, encoding="utf-8")
+    environ = {
+        "LD_PRELOAD": str(build("recorder", tmp_path)),
+        "RECORD_ROOT": str(first / "data"),
+        "RECORD_LOG": str(log),
+    }
+    witness, random = Witness(seed=3), Random(5)  # noqa: S311 - moments to cut at
+    begun = 0
+    for seconds in (1.5, 1.0):
+        with Process(first, environ=environ) as process:
+            client = process.client()
+            assert client is not None
+            begun = begun or log.stat().st_size
+            stop = threading.Event()
+            sending = threading.Thread(target=witness.witness, args=(client, process.keys.ingest, log, stop))
+            sending.start()
+            time.sleep(seconds)
+            process.kill()
+            stop.set()
+            sending.join()
+            client.close()
+
+    whole = Disk(first / "data")
+    whole.play(log, log.stat().st_size)
+    assert whole.unfaithful == []
+    assert whole.difference(first / "data") == []
+    assert len(witness.answered_at) > 20
+
+    for number in range(_CUTS):
+        cut = random.randrange(begun // 2, log.stat().st_size)
+        _check_cut(tmp_path / f"cut-{number}", witness, log, cut, list(Cut)[number % len(Cut)])
+
+
+def _check_cut(folder: Path, witness: Witness, log: Path, cut: int, kind: Cut) -> None:
+    folder.mkdir()
+    (folder / "metriclake.yaml").write_text(PIPELINE, encoding="utf-8")
+    disk = Disk(folder.parent / "first" / "data")
+    disk.play(log, cut)
+    disk.write_out(folder / "data", kind, Random(cut))  # noqa: S311 - which pages survive
+    try:
+        check_everything(folder, witness.as_of(cut))
+    except BaseException as error:
+        error.add_note(f"{kind} cut at byte {cut} of {log.stat().st_size}: {(folder / 'log').read_text()[-2000:]}")
+        raise
+    shutil.rmtree(folder)
