@@ -141,7 +141,7 @@ class DiskSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
 
     quota: Size | None = None
-    reserve: Size = "256MB"
+    reserve: Size = "64MB"
 
 
 class Pipeline(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):

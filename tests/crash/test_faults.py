@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
     """
     Return a folder with a pipeline file, and with a data directory.
     """
-    (tmp_path / "metriclake.yaml").write_text(PIPELINE, encoding="utf-8")
+    (tmp_path / "metriclake.yaml").write_text(f"disk: {{reserve: 0KB}}\n{PIPELINE}", encoding="utf-8")
     (tmp_path / "data").mkdir()
     return tmp_path
 
