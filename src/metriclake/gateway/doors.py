@@ -26,6 +26,7 @@ from metriclake._errors import InvalidBody
 from metriclake.books import Key
 from metriclake.entry import Entry, EntryKind, Position
 from metriclake.event import DomainEvent, account_of
+from metriclake.gateway import cloudevents
 from metriclake.gateway.bodies import MAX_DEPTH, read_body, split, too_deep, too_large
 from metriclake.gateway.github import envelope
 from metriclake.problems import as_json
@@ -49,6 +50,7 @@ _METRIC = msgspec.json.Decoder(_MetricShape)
 _ENCODER = msgspec.json.Encoder()
 _OBJECT = ord("{")
 _TOO_DEEP = f"it is nested deeper than {MAX_DEPTH} levels"
+_MEANT = f"; a CloudEvent is sent as {cloudevents.Mode.STRUCTURED}"
 _SEQUENCE_DIGITS = 8
 
 
@@ -114,7 +116,7 @@ def accept_events(texts: Sequence[bytes], ids: Ids, max_bytes: int) -> Accepted:
         try:
             event = _EVENT.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            accepted.reject(index, _said(error))
+            accepted.reject(index, _said(error) + (_MEANT if b'"specversion"' in text else ""))
             continue
         if memoryview(event.detail)[0] != _OBJECT:
             accepted.reject(index, "`detail` must be an object")
@@ -126,6 +128,21 @@ def accept_events(texts: Sequence[bytes], ids: Ids, max_bytes: int) -> Accepted:
             keep(ids.stamp(index) + text[1:].lstrip())
         else:
             keep(ids.identity(index) + text[1:].lstrip())
+    return accepted
+
+
+def accept_cloudevents(found: Sequence[bytes | cloudevents.Refused], max_bytes: int) -> Accepted:
+    """
+    Take what CloudEvents became as domain events. They have ids of their own: nothing is made up for them.
+    """
+    accepted = Accepted()
+    for index, line in enumerate(found):
+        if not isinstance(line, bytes):
+            accepted.reject(index, str(line))
+        elif len(line) > max_bytes:
+            accepted.reject(index, f"the event is larger than {max_bytes} bytes")
+        else:
+            accepted.lines.append(line)
     return accepted
 
 
@@ -183,11 +200,17 @@ class Gateway:
 
     async def events(self, request: Request) -> Response:
         """
-        Take domain events.
+        Take domain events, also as CloudEvents.
         """
         check_bearer(request.headers.get("authorization"), self._keys.ingest, "ingest key")
-        texts = split(await self._body(request), request.headers.get("content-type", ""))
-        accepted = accept_events(texts, Ids(datetime.now(UTC)), self._max_event)
+        kind = request.headers.get("content-type", "")
+        mode = cloudevents.mode_of(request.headers.raw, kind)
+        body = await self._body(request)
+        if mode is None:
+            accepted = accept_events(split(body, kind), Ids(datetime.now(UTC)), self._max_event)
+        else:
+            found = cloudevents.read(mode, request.headers.raw, body)
+            accepted = accept_cloudevents(found, self._max_event)
         return await self._answer(EntryKind.EVENTS, accepted)
 
     async def metrics(self, request: Request) -> Response:
