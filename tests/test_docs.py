@@ -44,6 +44,8 @@ def test_every_key_of_the_pipeline_file() -> None:
         pipeline.StreamSpec,
         pipeline.BufferSpec,
         pipeline.StoreSpec,
+        pipeline.GatewaySpec,
+        pipeline.LimitSpec,
         pipeline.MetricSpec,
         pipeline.FieldSpec,
         pipeline.Pipeline,

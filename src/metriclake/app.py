@@ -37,7 +37,7 @@ from metriclake.admin import Admin
 from metriclake.books import STORE, Books
 from metriclake.crashpoints import arm
 from metriclake.destinations import DestinationLoop, StoreDestination
-from metriclake.gateway import Gateway
+from metriclake.gateway import Allowance, Gateway, Limiter, Rate
 from metriclake.journal import SqliteJournal
 from metriclake.pipeline import LoadedPipeline, duration, load, parse
 from metriclake.problems import as_json, on_error, on_http_error, problem
@@ -73,6 +73,17 @@ class Configured:
             for name, metric in metrics.items()
             for measure, spec in metric.data.items()
             if measure != "event_time"
+        }
+
+    @property
+    def allowances(self) -> dict[str, Allowance]:
+        """
+        Return what each ingest key that the file limits may bring.
+        """
+        limits = self.loaded.pipeline.gateway.limits
+        return {
+            name: Allowance(**{what: Rate(*rate) for what, rate in limit.rates().items()})
+            for name, limit in limits.items()
         }
 
 
@@ -200,7 +211,8 @@ class Server:
         return Starlette(routes=self._routes(), exception_handlers=handlers, lifespan=lifespan)
 
     def _routes(self) -> list[BaseRoute]:
-        gateway = Gateway(self._journal.append, self.keys, MAX_BODY_BYTES, MAX_EVENT_BYTES)
+        limiter = Limiter(lambda: self._configured.allowances)
+        gateway = Gateway(self._journal.append, self.keys, MAX_BODY_BYTES, MAX_EVENT_BYTES, limiter)
         query = Query(
             lambda tenant: TenantReader(self._engine, self._catalogue, tenant),
             self.keys.signing,
@@ -218,7 +230,8 @@ class Server:
     async def _readyz(self, _request: Request) -> Response:
         failures = self._failures()
         if self._journal.backlog > JOURNAL_QUOTA_BYTES:
-            return problem(503, "Not ready", "the journal is full: the lake or the store does not keep up")
+            full = "the journal is full: the lake or the store does not keep up"
+            return problem(503, "Not ready", full, headers={"Retry-After": "5"})
         return as_json({"status": "ready", "failures": failures})
 
     def _failures(self) -> list[str]:

@@ -20,6 +20,7 @@ from metriclake._errors import (
     JournalFull,
     MetriclakeError,
     NotAllowed,
+    OverLimit,
     StoreError,
 )
 
@@ -57,6 +58,7 @@ _ANSWERS: tuple[tuple[type[MetriclakeError], int, str, dict[str, str]], ...] = (
     (InvalidToken, 401, "Unauthorized", {"WWW-Authenticate": 'Bearer realm="metriclake"'}),
     (NotAllowed, 403, "Forbidden", {}),
     (InvalidQuestion, 400, "The question cannot be asked", {}),
+    (OverLimit, 429, "Too many requests", _RETRY),
     (JournalFull, 429, "Too many requests", _RETRY),
     (JournalError, 503, "Nothing was accepted", _RETRY),
     (MetriclakeError, 400, "Refused", {}),
@@ -74,8 +76,15 @@ async def on_error(_request: Request, error: Exception) -> Response:
         return problem(503, "The store did not answer", "try again; the server's log says why", headers=_RETRY)
     for kind, status, title, headers in _ANSWERS:
         if isinstance(error, kind):
-            return problem(status, title, str(error), _faults(error), headers)
+            return problem(status, title, str(error), _faults(error), {**headers, **_wait(error)})
     return problem(500, "Internal error", "the server's log says what happened")
+
+
+def _wait(error: MetriclakeError) -> dict[str, str]:
+    """
+    Return when to come again, where the error itself knows it: whole seconds, at least one.
+    """
+    return {"Retry-After": str(max(1, error.retry_after))} if isinstance(error, OverLimit | JournalFull) else {}
 
 
 def _faults(error: MetriclakeError) -> list[dict[str, str]] | None:

@@ -3,5 +3,6 @@ The doors: accept, give ids and arrival times, make durable, answer. They know n
 """
 
 from metriclake.gateway.doors import Gateway
+from metriclake.gateway.limits import Allowance, Limiter, Rate
 
-__all__ = ["Gateway"]
+__all__ = ["Allowance", "Gateway", "Limiter", "Rate"]

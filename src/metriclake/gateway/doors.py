@@ -29,8 +29,9 @@ from metriclake.event import DomainEvent, account_of
 from metriclake.gateway import cloudevents
 from metriclake.gateway.bodies import MAX_DEPTH, read_body, split, too_deep, too_large
 from metriclake.gateway.github import envelope
+from metriclake.gateway.limits import Limiter
 from metriclake.problems import as_json
-from metriclake.tokens import Keys, check_bearer, check_github_signature
+from metriclake.tokens import Keys, check_github_signature
 
 Append = Callable[[Entry], Future[Position]]
 
@@ -179,10 +180,14 @@ class Gateway:
     The doors of one server.
     """
 
-    def __init__(self, append: Append, keys: Keys, max_body: int, max_event: int) -> None:
+    def __init__(
+        self, append: Append, keys: Keys, max_body: int, max_event: int, limiter: Limiter | None = None
+    ) -> None:
         """
-        `append` is the journal's; `max_body` and `max_event` are bytes.
+        `append` is the journal's; `max_body` and `max_event` are bytes; `limiter` knows what each ingest key may bring.
         """
+        self._ingest = keys.ingest_keys
+        self._limiter = limiter or Limiter()
         self._append = append
         self._keys = keys
         self._max_body = max_body
@@ -202,14 +207,17 @@ class Gateway:
         """
         Take domain events, also as CloudEvents.
         """
-        check_bearer(request.headers.get("authorization"), self._keys.ingest, "ingest key")
+        key = self._ingest.name_of(request.headers.get("authorization"))
         kind = request.headers.get("content-type", "")
         mode = cloudevents.mode_of(request.headers.raw, kind)
         body = await self._body(request)
         if mode is None:
-            accepted = accept_events(split(body, kind), Ids(datetime.now(UTC)), self._max_event)
+            texts = split(body, kind)
+            self._limiter.spend(key, len(texts), len(body))
+            accepted = accept_events(texts, Ids(datetime.now(UTC)), self._max_event)
         else:
             found = cloudevents.read(mode, request.headers.raw, body)
+            self._limiter.spend(key, len(found), len(body))
             accepted = accept_cloudevents(found, self._max_event)
         return await self._answer(EntryKind.EVENTS, accepted)
 
@@ -217,8 +225,10 @@ class Gateway:
         """
         Take metric events.
         """
-        check_bearer(request.headers.get("authorization"), self._keys.ingest, "ingest key")
-        texts = split(await self._body(request), request.headers.get("content-type", ""))
+        key = self._ingest.name_of(request.headers.get("authorization"))
+        body = await self._body(request)
+        texts = split(body, request.headers.get("content-type", ""))
+        self._limiter.spend(key, len(texts), len(body))
         accepted = accept_metrics(texts, Ids(datetime.now(UTC)), self._max_event)
         return await self._answer(EntryKind.METRICS, accepted)
 
