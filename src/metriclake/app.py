@@ -19,6 +19,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -42,6 +43,7 @@ from metriclake.journal import SqliteJournal
 from metriclake.pipeline import LoadedPipeline, duration, load, parse
 from metriclake.problems import as_json, on_error, on_http_error, problem
 from metriclake.query import Query
+from metriclake.request_id import RequestIds
 from metriclake.rules import Pattern, Rule, RuleSet, Transform
 from metriclake.store import Catalogue, Engine, Loader, TenantReader, prepare
 from metriclake.stream import Directory, FileDirectory, Lake, Limits, NoDirectory, Plan, StreamWorker
@@ -207,8 +209,9 @@ class Server:
             finally:
                 await run_in_threadpool(self.stop)
 
-        handlers: Any = {MetriclakeError: on_error, HTTPException: on_http_error, Exception: on_error}
-        return Starlette(routes=self._routes(), exception_handlers=handlers, lifespan=lifespan)
+        handlers: Any = {MetriclakeError: on_error, HTTPException: on_http_error}
+        around = [Middleware(RequestIds, on_error)]
+        return Starlette(routes=self._routes(), middleware=around, exception_handlers=handlers, lifespan=lifespan)
 
     def _routes(self) -> list[BaseRoute]:
         limiter = Limiter(lambda: self._configured.allowances)

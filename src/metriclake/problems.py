@@ -23,6 +23,7 @@ from metriclake._errors import (
     OverLimit,
     StoreError,
 )
+from metriclake.request_id import instance
 
 _LOG = logging.getLogger(__name__)
 _RETRY_AFTER_SECONDS = 5
@@ -43,6 +44,9 @@ def problem(
     Return a problem document; `errors` lists several faults.
     """
     body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    where = instance()
+    if where is not None:
+        body["instance"] = where
     if errors:
         body["errors"] = errors
     return Response(
@@ -74,6 +78,8 @@ async def on_error(_request: Request, error: Exception) -> Response:
     if isinstance(error, StoreError):
         _LOG.error("the store refused a statement", extra={"error": str(error)})
         return problem(503, "The store did not answer", "try again; the server's log says why", headers=_RETRY)
+    if isinstance(error, JournalError) and not isinstance(error, JournalFull):
+        _LOG.error("the journal did not take a request", extra={"error": str(error)})
     for kind, status, title, headers in _ANSWERS:
         if isinstance(error, kind):
             return problem(status, title, str(error), _faults(error), {**headers, **_wait(error)})
