@@ -12,6 +12,7 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from metriclake import charts
+from metriclake import admin, charts, gateway, openapi, query
 from metriclake._config import JOURNAL_QUOTA_BYTES, MAX_BODY_BYTES, MAX_EVENT_BYTES, DataDirectory, Environment
 from metriclake._errors import (
     DataDirectoryInUse,
@@ -34,6 +35,7 @@ from metriclake._errors import (
     InvalidTransform,
     MetriclakeError,
 )
+from metriclake._version import __version__
 from metriclake.admin import Admin
 from metriclake.books import STORE, Books
 from metriclake.crashpoints import arm
@@ -224,7 +226,7 @@ class Server:
             self.fresh_as_of,
         )
         admin = Admin(self.keys.admin, self.status)
-        health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz)]
+        health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
         return [*health, *gateway.routes(), *query.routes(), *admin.routes(), *charts.routes()]
 
     async def _healthz(self, _request: Request) -> Response:
@@ -293,6 +295,11 @@ class Server:
     def _limits(self) -> Limits:
         buffer = self._configured.loaded.pipeline.stream.buffer
         return Limits(buffer.seconds, int(buffer.megabytes * _MEGABYTE))
+
+
+async def _openapi(_request: Request) -> Response:
+    parts = (gateway.described(), query.described(), admin.described(), charts.described())
+    return as_json(openapi.document(__version__, (*openapi.OWN, *chain.from_iterable(parts))))
 
 
 class _Unset(dict[str, str]):

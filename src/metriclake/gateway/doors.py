@@ -36,9 +36,9 @@ from metriclake.tokens import Keys, check_github_signature
 Append = Callable[[Entry], Future[Position]]
 
 
-class _MetricShape(msgspec.Struct, forbid_unknown_fields=True):
+class SentMetric(msgspec.Struct, forbid_unknown_fields=True):
     """
-    The envelope of a metric event: its three parts. What they hold is judged by the stream.
+    A metric event as it is sent: its three parts. What they hold is judged by the stream.
     """
 
     metric_name: str
@@ -47,7 +47,7 @@ class _MetricShape(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _EVENT = msgspec.json.Decoder(DomainEvent)
-_METRIC = msgspec.json.Decoder(_MetricShape)
+_METRIC = msgspec.json.Decoder(SentMetric)
 _ENCODER = msgspec.json.Encoder()
 _OBJECT = ord("{")
 _TOO_DEEP = f"it is nested deeper than {MAX_DEPTH} levels"
