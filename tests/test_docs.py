@@ -45,6 +45,8 @@ def test_every_key_of_the_pipeline_file() -> None:
         pipeline.BufferSpec,
         pipeline.StoreSpec,
         pipeline.DiskSpec,
+        pipeline.GatewaySpec,
+        pipeline.LimitSpec,
         pipeline.MetricSpec,
         pipeline.FieldSpec,
         pipeline.Pipeline,

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from metriclake._config import Environment
 from metriclake._errors import InvalidToken, MetriclakeError
 from metriclake.tokens import (
+    IngestKeys,
     Keys,
     TenantClaims,
     check_bearer,
     check_github_signature,
+    ingest_key,
     load_keys,
     mint_tenant,
     sign_github,
@@ -250,3 +252,117 @@ def test_keys_do_not_show() -> None:
     Keys have no text of their own that a log could hold.
     """
     assert KEY not in repr(Keys(KEY, KEY, KEY, KEY))
+
+
+def given_ingest(text: str) -> Environment:
+    """
+    Return an environment that gives ingest keys.
+    """
+    return Environment(text, None, None, None, None, {})
+
+
+def test_named_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    """
+    A named ingest key is made where it is not there, with mode 0600, and printed the next time.
+    """
+    made = ingest_key(tmp_path, UNSET, "importer")
+
+    assert ingest_key(tmp_path, UNSET, "importer") == made
+    assert made != load_keys(tmp_path, UNSET).ingest == ingest_key(tmp_path, UNSET, "default")
+    assert (tmp_path / "ingest-importer.key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["", "A", "a/b", "..", "-a", "a" * 65, "a=b", "a,b"])
+def test_key_names_have_a_grammar(tmp_path: Path, name: str) -> None:
+    """
+    A name that cannot be a file's or the environment's is refused.
+    """
+    with pytest.raises(MetriclakeError, match="name"):
+        ingest_key(tmp_path, UNSET, name)
+
+
+def test_each_ingest_key_is_known_by_its_name(tmp_path: Path) -> None:
+    """
+    A bearer of a key is told by the key's name; every other bearer is refused.
+    """
+    named = ingest_key(tmp_path, UNSET, "importer")
+    keys = load_keys(tmp_path, UNSET)
+
+    assert keys.ingest_keys.name_of(f"Bearer {keys.ingest}") == "default"
+    assert keys.ingest_keys.name_of(f"Bearer {named}") == "importer"
+    for other in (None, "", "Bearer", f"Bearer {keys.admin}", f"Basic {named}", f"Bearer {named}x"):
+        with pytest.raises(InvalidToken):
+            keys.ingest_keys.name_of(other)
+
+
+def test_keys_come_and_go_while_the_server_runs(tmp_path: Path) -> None:
+    """
+    A key file that is made or deleted counts when the folder is looked at again, once a second.
+    """
+    now = [0.0]
+    keys = IngestKeys({"default": KEY}, tmp_path, lambda: now[0])
+    with pytest.raises(InvalidToken):
+        keys.name_of("Bearer x")
+    key = ingest_key(tmp_path, UNSET, "late")
+    (tmp_path / "ingest-torn.key").touch()
+    with pytest.raises(InvalidToken):
+        keys.name_of(f"Bearer {key}")
+
+    now[0] = 1.0
+    assert keys.name_of(f"Bearer {key}") == "late"
+    (tmp_path / "ingest-torn.key").write_text("t" * 40, encoding="ascii")
+    now[0] = 2.0
+    assert keys.name_of(f"Bearer {'t' * 40}") == "torn"
+    (tmp_path / "ingest-late.key").unlink()
+    now[0] = 3.0
+    with pytest.raises(InvalidToken):
+        keys.name_of(f"Bearer {key}")
+    assert keys.name_of(f"Bearer {KEY}") == "default"
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "default"),
+    [
+        ("k" * 32, ["default"], "k" * 32),
+        ("k" * 31 + "=", ["default"], "k" * 31 + "="),
+        ("k" * 30 + "==", ["default"], "k" * 30 + "=="),
+        (f"{'k' * 32},with,commas", ["default"], f"{'k' * 32},with,commas"),
+        (f"one={'1' * 32}", ["one"], "1" * 32),
+        (f"one={'1' * 32}, two={'2' * 32}", ["one", "two"], "1" * 32),
+        (f"one={'1' * 32},default={'2' * 32}", ["one", "default"], "2" * 32),
+        (f"one={'1' * 32},{'2' * 32}", ["one", "default"], "2" * 32),
+        (f"one={'1' * 31}=", ["one"], "1" * 31 + "="),
+    ],
+)
+def test_environment_gives_one_key_or_several(tmp_path: Path, text: str, names: list[str], default: str) -> None:
+    """
+    A bare key is the default one, as before; `name=key` names it. The commands take the default, or the first.
+    """
+    keys = load_keys(tmp_path, given_ingest(text))
+
+    assert keys.ingest == default
+    assert keys.ingest_keys.name_of(f"Bearer {default}") in names
+    assert {ingest_key(tmp_path, given_ingest(text), name) for name in names} >= {default}
+    assert not list(tmp_path.glob("ingest*"))
+    with pytest.raises(MetriclakeError, match="none is named `other`"):
+        ingest_key(tmp_path, given_ingest(text), "other")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "shorter than 32"),
+        ("k" * 31, "shorter than 32"),
+        (f"one={'1' * 32},two=short", "`two`.*shorter than 32"),
+        (f"one={'1' * 32},one={'2' * 32}", "`one` stands there twice"),
+        (f"one={'1' * 32},two={'1' * 32}", "`two` stands there twice"),
+    ],
+)
+def test_environment_with_unusable_ingest_keys(tmp_path: Path, text: str, said: str) -> None:
+    """
+    Short keys and names or keys that stand twice are refused, without showing a key.
+    """
+    with pytest.raises(MetriclakeError, match=said) as refused:
+        load_keys(tmp_path, given_ingest(text))
+
+    assert "1111" not in str(refused.value)

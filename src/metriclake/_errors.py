@@ -10,6 +10,7 @@ MetriclakeError
 ├── InvalidToken            a key or token is missing, forged, expired or not for this
 ├── NotAllowed              a valid token does not allow this
 ├── InvalidBody             a request's body cannot be read at all
+├── OverLimit               a key brings more than its limit lets through: try again later
 ├── DataDirectoryInUse      another server holds the data directory
 ├── NewerFormat             what lies on disk was written by a newer version
 ├── StageFailed             a stage of this server has stopped; says why and what to do
@@ -115,6 +116,16 @@ class InvalidBody(MetriclakeError):  # noqa: N818
         self.status = status
 
 
+class OverLimit(MetriclakeError):  # noqa: N818
+    """
+    A key brings more than its limit lets through; nothing was accepted. `retry_after` are the seconds to wait.
+    """
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class DataDirectoryInUse(MetriclakeError):  # noqa: N818
     """
     Another server holds the data directory.
@@ -141,8 +152,12 @@ class JournalError(MetriclakeError):
 
 class JournalFull(JournalError):  # noqa: N818
     """
-    The journal is above its quota; the caller may try again later.
+    The journal is above its quota; the caller may try again later, `retry_after` seconds from now.
     """
+
+    def __init__(self, message: str, retry_after: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class JournalUnavailable(JournalError):  # noqa: N818

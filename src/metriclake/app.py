@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,12 +26,13 @@ import yaml
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from metriclake import charts
+from metriclake import admin, charts, gateway, openapi, query
 from metriclake._config import (
     JOURNAL_QUOTA_BYTES,
     MAX_BODY_BYTES,
@@ -47,17 +49,19 @@ from metriclake._errors import (
     InvalidTransform,
     MetriclakeError,
 )
+from metriclake._version import __version__
 from metriclake.admin import Admin
 from metriclake.books import STORE, Books
 from metriclake.crashpoints import arm
 from metriclake.destinations import DestinationLoop, StoreDestination
 from metriclake.disk import DiskGauge, Room
 from metriclake.entry import Entry, Position
-from metriclake.gateway import Gateway
+from metriclake.gateway import Allowance, Gateway, Limiter, Rate
 from metriclake.journal import SqliteJournal
 from metriclake.pipeline import LoadedPipeline, duration, load, parse, size
 from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
 from metriclake.query import Query
+from metriclake.request_id import RequestIds
 from metriclake.rules import Pattern, Rule, RuleSet, Transform
 from metriclake.store import Catalogue, Engine, Loader, TenantReader, fsync_folder, prepare
 from metriclake.stream import CurrentDirectory, Directory, FileDirectory, Lake, Limits, NoDirectory, Plan, StreamWorker
@@ -94,6 +98,17 @@ class Configured:
             for name, metric in metrics.items()
             for measure, spec in metric.data.items()
             if measure != "event_time"
+        }
+
+    @property
+    def allowances(self) -> dict[str, Allowance]:
+        """
+        Return what each ingest key that the file limits may bring.
+        """
+        limits = self.loaded.pipeline.gateway.limits
+        return {
+            name: Allowance(**{what: Rate(*rate) for what, rate in limit.rates().items()})
+            for name, limit in limits.items()
         }
 
 
@@ -284,19 +299,17 @@ class Server:
             finally:
                 await run_in_threadpool(self.stop)
 
-        handlers: Any = {
-            MetriclakeError: on_error,
-            ClientDisconnect: on_gone,
-            HTTPException: on_http_error,
-            Exception: on_error,
-        }
+        handlers: Any = {MetriclakeError: on_error, ClientDisconnect: on_gone, HTTPException: on_http_error}
         routes = self._routes()
-        app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
-        app.add_middleware(_Counted, telemetry=self._telemetry, routes=routes)
-        return app
+        around = [
+            Middleware(RequestIds, on_error),
+            Middleware(_Counted, telemetry=self._telemetry, routes=routes),
+        ]
+        return Starlette(routes=routes, middleware=around, exception_handlers=handlers, lifespan=lifespan)
 
     def _routes(self) -> list[BaseRoute]:
-        gateway = Gateway(self._append, self.keys, MAX_BODY_BYTES, MAX_EVENT_BYTES)
+        limiter = Limiter(lambda: self._configured.allowances)
+        gateway = Gateway(self._append, self.keys, MAX_BODY_BYTES, MAX_EVENT_BYTES, limiter)
         query = Query(
             lambda tenant: TenantReader(self._engine, self._catalogue, tenant),
             self.keys.signing,
@@ -305,7 +318,7 @@ class Server:
             self.fresh_as_of,
         )
         admin = Admin(self.keys.admin, self.status)
-        health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz)]
+        health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
         stages = [*gateway.routes(), *query.routes(), *admin.routes(), *charts.routes()]
         return [*health, *self._telemetry.routes(), *stages]
 
@@ -315,7 +328,8 @@ class Server:
     async def _readyz(self, _request: Request) -> Response:
         failures = self._failures()
         if self._journal.backlog > JOURNAL_QUOTA_BYTES:
-            return problem(503, "Not ready", "the journal is full: the lake or the store does not keep up")
+            full = "the journal is full: the lake or the store does not keep up"
+            return problem(503, "Not ready", full, headers={"Retry-After": "5"})
         return as_json({"status": "ready", "failures": failures})
 
     def _failures(self) -> list[str]:
@@ -412,6 +426,11 @@ class _Counted:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
+
+
+async def _openapi(_request: Request) -> Response:
+    parts = (gateway.described(), query.described(), admin.described(), charts.described())
+    return as_json(openapi.document(__version__, (*openapi.OWN, *chain.from_iterable(parts))))
 
 
 class _Unset(dict[str, str]):

@@ -26,7 +26,7 @@ from metriclake.app import configure
 from metriclake.cli_output import print_answer, print_status
 from metriclake.pipeline import duration, json_schema
 from metriclake.serve import check_host, listen, log_to_stderr, reach, run
-from metriclake.tokens import load_keys, mint_tenant
+from metriclake.tokens import ingest_key, load_keys, mint_tenant
 
 _P = ParamSpec("_P")
 _PIPELINE = "metriclake.yaml"
@@ -220,13 +220,15 @@ def token_tenant(tenant: str, ttl: str, metrics: str | None, origin: str | None,
 
 
 @token.command("ingest")
+@click.option("--name", default=None, help="The key of this name, made where it is not there.")
 @_data
 @_said
-def token_ingest(root: Path) -> None:
+def token_ingest(root: Path, name: str | None) -> None:
     """
-    Print the ingest key.
+    Print the ingest key, or a named one.
     """
-    click.echo(load_keys(DataDirectory(root).keys, environment()).ingest)
+    folder, env = DataDirectory(root).keys, environment()
+    click.echo(load_keys(folder, env).ingest if name is None else ingest_key(folder, env, name))
 
 
 @token.command("admin")

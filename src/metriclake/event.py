@@ -36,7 +36,8 @@ class DomainEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     What a service emits: EventBridge's event shape, plus the bus it came by.
 
     `detail` stays raw JSON until a rule looks at it. `time` stays absent where the sender gave an id but no time: the
-    arrival's time would be another on a retry, and the retry would count twice.
+    arrival's time would be another on a retry, and the retry would count twice. `cloudevent` holds the attributes of a
+    CloudEvent that have no place of their own here.
     """
 
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | msgspec.UnsetType = msgspec.UNSET
@@ -48,6 +49,7 @@ class DomainEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     region: str | None = None
     version: str | None = None
     resources: list[str] | None = None
+    cloudevent: dict[str, str] | None = None
     detail: msgspec.Raw
 
 

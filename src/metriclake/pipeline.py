@@ -22,8 +22,10 @@ from typing import Annotated, Any, ClassVar, Literal, Union, cast
 import msgspec
 import yaml
 
+from metriclake._config import MAX_EVENT_BYTES
 from metriclake._errors import Fault, InvalidPipeline
 from metriclake.event import is_field_name, is_metric_name
+from metriclake.tokens import is_key_name
 
 Place = tuple[str | int, ...]
 """Where a value stands in the file, as the keys that lead to it."""
@@ -144,6 +146,39 @@ class DiskSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reserve: Size = "64MB"
 
 
+class LimitSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    What one ingest key may bring: events and bytes (of bodies, decompressed) a second, each with its burst.
+
+    A burst that is left out is ten seconds' worth; of bytes at least 1,048,576, so that any single event passes.
+    """
+
+    events_per_second: Annotated[int, msgspec.Meta(ge=1, le=10**9)] | None = None
+    events_burst: Annotated[int, msgspec.Meta(ge=1, le=10**12)] | None = None
+    bytes_per_second: Annotated[int, msgspec.Meta(ge=1, le=10**12)] | None = None
+    bytes_burst: Annotated[int, msgspec.Meta(ge=1, le=10**15)] | None = None
+
+    def rates(self) -> dict[str, tuple[int, int]]:
+        """
+        Return (a second, burst) of `events` and of `bytes`, where they are limited.
+        """
+        found: dict[str, tuple[int, int]] = {}
+        if self.events_per_second is not None:
+            found["events"] = (self.events_per_second, self.events_burst or 10 * self.events_per_second)
+        if self.bytes_per_second is not None:
+            burst = self.bytes_burst or max(10 * self.bytes_per_second, MAX_EVENT_BYTES)
+            found["bytes"] = (self.bytes_per_second, burst)
+        return found
+
+
+class GatewaySpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    The doors: limits of ingest keys, by the key's name. A key that is not named here has none.
+    """
+
+    limits: dict[str, LimitSpec] = {}
+
+
 class Pipeline(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     The whole pipeline file. `lake`, `journal` and `store.url` lie under the data directory where they are left out.
@@ -155,6 +190,7 @@ class Pipeline(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     journal: str | None = None
     store: StoreSpec = StoreSpec()
     disk: DiskSpec = DiskSpec()
+    gateway: GatewaySpec = GatewaySpec()
     metrics: dict[str, MetricSpec] = {}
     destinations: dict[str, Any] = {}
     dashboards: dict[str, Any] = {}
@@ -448,6 +484,8 @@ def _check_meaning(pipeline: Pipeline, document: _Document) -> None:
     """
     for name, metric in pipeline.metrics.items():
         _check_metric(name, metric, document)
+    for name, limit in pipeline.gateway.limits.items():
+        _check_limit(name, limit, document)
     for part in ("destinations", "dashboards"):
         if getattr(pipeline, part):
             document.fault((part,), f"`{part}` is not in this version of metriclake yet", "leave it empty")
@@ -474,6 +512,20 @@ def _check_urls(pipeline: Pipeline, document: _Document) -> None:
             document.fault(place, f"this version of metriclake reads only {scheme} here", f"such as {scheme}/path")
         else:
             document.fault(place, "must be a URL", f"such as {scheme}/path or {scheme}relative/path")
+
+
+def _check_limit(name: str, limit: LimitSpec, document: _Document) -> None:
+    place: Place = ("gateway", "limits", name)
+    if not is_key_name(name):
+        document.fault(place, f"`{name}` cannot name an ingest key", "1 to 64 of a-z, 0-9 and -, not starting with -")
+    if limit == LimitSpec():
+        document.fault(place, "limits nothing", "name events_per_second, bytes_per_second or both")
+    for what, rate, burst in (
+        ("events", limit.events_per_second, limit.events_burst),
+        ("bytes", limit.bytes_per_second, limit.bytes_burst),
+    ):
+        if burst is not None and rate is None:
+            document.fault((*place, f"{what}_burst"), f"needs `{what}_per_second`", "a burst alone limits nothing")
 
 
 def _check_metric(name: str, metric: MetricSpec, document: _Document) -> None:

@@ -20,8 +20,10 @@ from metriclake._errors import (
     JournalFull,
     MetriclakeError,
     NotAllowed,
+    OverLimit,
     StoreError,
 )
+from metriclake.request_id import instance
 
 _LOG = logging.getLogger(__name__)
 _RETRY_AFTER_SECONDS = 5
@@ -42,6 +44,9 @@ def problem(
     Return a problem document; `errors` lists several faults.
     """
     body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    where = instance()
+    if where is not None:
+        body["instance"] = where
     if errors:
         body["errors"] = errors
     return Response(
@@ -57,6 +62,7 @@ _ANSWERS: tuple[tuple[type[MetriclakeError], int, str, dict[str, str]], ...] = (
     (InvalidToken, 401, "Unauthorized", {"WWW-Authenticate": 'Bearer realm="metriclake"'}),
     (NotAllowed, 403, "Forbidden", {}),
     (InvalidQuestion, 400, "The question cannot be asked", {}),
+    (OverLimit, 429, "Too many requests", _RETRY),
     (JournalFull, 429, "Too many requests", _RETRY),
     (JournalError, 503, "Nothing was accepted", _RETRY),
     (MetriclakeError, 400, "Refused", {}),
@@ -72,10 +78,19 @@ async def on_error(_request: Request, error: Exception) -> Response:
     if isinstance(error, StoreError):
         _LOG.error("the store refused a statement", extra={"error": str(error)})
         return problem(503, "The store did not answer", "try again; the server's log says why", headers=_RETRY)
+    if isinstance(error, JournalError) and not isinstance(error, JournalFull):
+        _LOG.error("the journal did not take a request", extra={"error": str(error)})
     for kind, status, title, headers in _ANSWERS:
         if isinstance(error, kind):
-            return problem(status, title, str(error), _faults(error), headers)
+            return problem(status, title, str(error), _faults(error), {**headers, **_wait(error)})
     return problem(500, "Internal error", "the server's log says what happened")
+
+
+def _wait(error: MetriclakeError) -> dict[str, str]:
+    """
+    Return when to come again, where the error itself knows it: whole seconds, at least one.
+    """
+    return {"Retry-After": str(max(1, error.retry_after))} if isinstance(error, OverLimit | JournalFull) else {}
 
 
 def _faults(error: MetriclakeError) -> list[dict[str, str]] | None:

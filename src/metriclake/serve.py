@@ -30,6 +30,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from metriclake._config import MAX_HEAD_BYTES, DataDirectory, Environment
 from metriclake._errors import MetriclakeError
 from metriclake.app import Configured, Server, configure, publish, running
+from metriclake.request_id import current
 from metriclake.tokens import Keys, load_keys
 
 _TIMEOUT = httpx.Timeout(60.0)
@@ -48,6 +49,7 @@ class _JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **({"request_id": current()} if current() else {}),
             **{key: value for key, value in extras.items() if isinstance(value, str | int | float | bool)},
         }
         if record.exc_info:

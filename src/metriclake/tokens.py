@@ -10,9 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
+import math
 import os
+import re
 import secrets
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +32,66 @@ ALGORITHM = "HS256"
 MAX_TTL = timedelta(hours=24)
 _LEEWAY = timedelta(seconds=30)
 _MIN_KEY_CHARACTERS = 32
+DEFAULT_KEY = "default"
+"""The name of the ingest key that a server always has."""
+
+_NAMED = "ingest-"
+_SUFFIX = ".key"
+_LOOK_SECONDS = 1.0
+_KEY_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_NAMED_KEY = re.compile(r"([a-z0-9][a-z0-9-]{0,63})=(?!=*$)(.+)")
+_LOG = logging.getLogger(__name__)
+
+
+class IngestKeys:
+    """
+    The ingest keys by name. Where they lie in a folder, one that is made or deleted there counts within a second.
+    """
+
+    def __init__(
+        self, keys: Mapping[str, str], folder: Path | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """
+        `keys` are those that stay; `folder` holds others, `clock` tells when to look there again.
+        """
+        self._fixed = dict(keys)
+        self._folder = folder
+        self._clock = clock
+        self._looked = -math.inf
+        self._changed: int | None = None
+        self._names: dict[bytes, str] = {}
+        self._read({})
+
+    def name_of(self, header: str | None) -> str:
+        """
+        Return the name of the key that an `Authorization` header bears. Raises InvalidToken for every other.
+
+        Keys are found by their digest: how long that takes says nothing about them.
+        """
+        if self._folder is not None and self._clock() - self._looked >= _LOOK_SECONDS:
+            self._look(self._folder)
+        name = self._names.get(_digest(_bearer(header, "ingest key")))
+        if name is None:
+            raise InvalidToken(
+                "this is not the ingest key of this server, nor a named one: see `metriclake token --help`"
+            )
+        return name
+
+    def _look(self, folder: Path) -> None:
+        self._looked = self._clock()
+        try:
+            changed = folder.stat().st_mtime_ns
+            if changed == self._changed:
+                return
+            found = {path.name[len(_NAMED) : -len(_SUFFIX)]: _read_key(path) for path in _named_files(folder)}
+        except OSError as error:
+            _LOG.warning("the folder of keys cannot be read", extra={"error": str(error)})
+            return
+        self._read({name: key for name, key in found.items() if key})
+        self._changed = changed if all(found.values()) else None
+
+    def _read(self, found: Mapping[str, str]) -> None:
+        self._names = {_digest(key): name for name, key in {**found, **self._fixed}.items()}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -39,6 +104,14 @@ class Keys:
     admin: str
     signing: str
     github: str
+    named: IngestKeys | None = field(default=None, compare=False)
+
+    @property
+    def ingest_keys(self) -> IngestKeys:
+        """
+        Return every ingest key by its name; `ingest` is the default one of them.
+        """
+        return self.named or IngestKeys({DEFAULT_KEY: self.ingest})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +131,9 @@ def load_keys(folder: Path, environment: Environment) -> Keys:
     """
     Return the keys of the environment, and for those not given the ones in `folder`, made where they are not there.
     """
+    named = _parse_named(environment.ingest_key)
     given = {
-        "ingest": environment.ingest_key,
+        "ingest": named.get(DEFAULT_KEY, next(iter(named.values()), None)),
         "admin": environment.admin_key,
         "signing": environment.signing_key,
         "github": environment.github_secret,
@@ -72,7 +146,73 @@ def load_keys(folder: Path, environment: Environment) -> Keys:
         raise MetriclakeError(
             "the github secret given by the environment is empty: make one with `openssl rand -hex 32`"
         )
-    return Keys(**{name: key if key is not None else _stored(folder, name) for name, key in given.items()})
+    keys = {name: key if key is not None else _stored(folder, name) for name, key in given.items()}
+    ingest = IngestKeys(named) if named else IngestKeys({DEFAULT_KEY: keys["ingest"]}, folder)
+    return Keys(**keys, named=ingest)
+
+
+def ingest_key(folder: Path, environment: Environment, name: str) -> str:
+    """
+    Return the ingest key of a name, made where it is not there. Raises MetriclakeError where the environment has none.
+    """
+    if not is_key_name(name):
+        raise MetriclakeError("a key's name is 1 to 64 of a-z, 0-9 and -, not starting with -")
+    given = _parse_named(environment.ingest_key)
+    if given and name not in given:
+        raise MetriclakeError(
+            f"METRICLAKE_INGEST_KEY gives the ingest keys, and none is named `{name}`: add `,{name}=…` to it"
+        )
+    return given[name] if given else _stored(folder, "ingest" if name == DEFAULT_KEY else f"ingest-{name}")
+
+
+def is_key_name(text: str) -> bool:
+    """
+    Tell whether `text` may name an ingest key.
+    """
+    return _KEY_NAME.fullmatch(text) is not None
+
+
+def _parse_named(text: str | None) -> dict[str, str]:
+    """
+    Return the ingest keys that the environment gives by name; a bare one, of which there may be one, is the default.
+    """
+    if text is None:
+        return {}
+    parts = [part.strip() for part in text.split(",")]
+    if not any(_NAMED_KEY.fullmatch(part) for part in parts):
+        parts = [text]
+    found: dict[str, str] = {}
+    for part in parts:
+        match = _NAMED_KEY.fullmatch(part)
+        name, key = (match[1], match[2]) if match else (DEFAULT_KEY, part)
+        if name in found or key in found.values():
+            raise MetriclakeError(f"METRICLAKE_INGEST_KEY: the name or the key of `{name}` stands there twice")
+        if len(key) < _MIN_KEY_CHARACTERS:
+            what = "the ingest key" + (f" `{name}`" if match else "")
+            raise MetriclakeError(
+                f"{what} given by the environment is shorter than {_MIN_KEY_CHARACTERS} characters: make one with"
+                " `openssl rand -hex 32`"
+            )
+        found[name] = key
+    return found
+
+
+def _named_files(folder: Path) -> list[Path]:
+    return [path for path in folder.glob(f"{_NAMED}*{_SUFFIX}") if is_key_name(path.name[len(_NAMED) : -len(_SUFFIX)])]
+
+
+def _read_key(path: Path) -> str:
+    """
+    Return the key in a file, empty text while it is being written or when it is gone.
+    """
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
 
 
 def _stored(folder: Path, name: str) -> str:

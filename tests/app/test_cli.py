@@ -211,6 +211,17 @@ def test_keys_are_for_their_owner_alone(folder: Path) -> None:
     assert len(set(first)) == 3
 
 
+def test_a_named_ingest_key_is_made_once(folder: Path) -> None:
+    """
+    `token ingest --name` makes a key of its own for its owner alone, prints it again, and refuses what is no name.
+    """
+    first, again = (run("token", "ingest", "--name", "importer", "--data", "data").stdout for _ in range(2))
+
+    assert first == again != run("token", "ingest", "--data", "data").stdout
+    assert stat.S_IMODE((folder / "data" / "keys" / "ingest-importer.key").stat().st_mode) == 0o600
+    assert "name" in run("token", "ingest", "--name", "../x", "--data", "data", code=1).stderr
+
+
 def test_a_token_lives_at_most_a_day(folder: Path) -> None:
     """
     A lifetime beyond 24 hours, or none, is refused.

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from metriclake._errors import MetriclakeError
-from metriclake.gateway import Gateway
+from metriclake.gateway import Gateway, Limiter
 from metriclake.journal import SqliteJournal
 from metriclake.problems import on_error, on_http_error
 from metriclake.tokens import Keys
@@ -29,12 +29,12 @@ class Doorstep:
     Sends requests to a gateway, with the ingest key unless another or none is given.
     """
 
-    def __init__(self, journal: SqliteJournal, max_body: int = MAX_BODY) -> None:
+    def __init__(self, journal: SqliteJournal, max_body: int = MAX_BODY, limiter: Limiter | None = None) -> None:
         """
         `journal` is where the gateway appends.
         """
         self.journal = journal
-        gateway = Gateway(journal.append, KEYS, max_body, MAX_EVENT)
+        gateway = Gateway(journal.append, KEYS, max_body, MAX_EVENT, limiter)
         handlers: Any = {MetriclakeError: on_error, HTTPException: on_http_error}
         self.app = Starlette(routes=gateway.routes(), exception_handlers=handlers)
 

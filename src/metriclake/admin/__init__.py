@@ -2,6 +2,7 @@
 The internal routes: for the admin key alone.
 """
 
+from metriclake.admin.described import described
 from metriclake.admin.routes import Admin
 
-__all__ = ["Admin"]
+__all__ = ["Admin", "described"]

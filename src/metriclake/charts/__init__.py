@@ -7,6 +7,7 @@ browser ever sends to a server.
 
 from __future__ import annotations
 
+from metriclake.charts.described import described
 from metriclake.charts.routes import routes
 
-__all__ = ["routes"]
+__all__ = ["described", "routes"]

@@ -26,17 +26,19 @@ from metriclake._errors import InvalidBody
 from metriclake.books import Key
 from metriclake.entry import Entry, EntryKind, Position
 from metriclake.event import DomainEvent, account_of
+from metriclake.gateway import cloudevents
 from metriclake.gateway.bodies import MAX_DEPTH, read_body, split, too_deep, too_large
 from metriclake.gateway.github import envelope
+from metriclake.gateway.limits import Limiter
 from metriclake.problems import as_json
-from metriclake.tokens import Keys, check_bearer, check_github_signature
+from metriclake.tokens import Keys, check_github_signature
 
 Append = Callable[[Entry], Future[Position]]
 
 
-class _MetricShape(msgspec.Struct, forbid_unknown_fields=True):
+class SentMetric(msgspec.Struct, forbid_unknown_fields=True):
     """
-    The envelope of a metric event: its three parts. What they hold is judged by the stream.
+    A metric event as it is sent: its three parts. What they hold is judged by the stream.
     """
 
     metric_name: str
@@ -45,10 +47,11 @@ class _MetricShape(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _EVENT = msgspec.json.Decoder(DomainEvent)
-_METRIC = msgspec.json.Decoder(_MetricShape)
+_METRIC = msgspec.json.Decoder(SentMetric)
 _ENCODER = msgspec.json.Encoder()
 _OBJECT = ord("{")
 _TOO_DEEP = f"it is nested deeper than {MAX_DEPTH} levels"
+_MEANT = f"; a CloudEvent is sent as {cloudevents.Mode.STRUCTURED}"
 _SEQUENCE_DIGITS = 8
 
 
@@ -114,7 +117,7 @@ def accept_events(texts: Sequence[bytes], ids: Ids, max_bytes: int) -> Accepted:
         try:
             event = _EVENT.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            accepted.reject(index, _said(error))
+            accepted.reject(index, _said(error) + (_MEANT if b'"specversion"' in text else ""))
             continue
         if memoryview(event.detail)[0] != _OBJECT:
             accepted.reject(index, "`detail` must be an object")
@@ -126,6 +129,21 @@ def accept_events(texts: Sequence[bytes], ids: Ids, max_bytes: int) -> Accepted:
             keep(ids.stamp(index) + text[1:].lstrip())
         else:
             keep(ids.identity(index) + text[1:].lstrip())
+    return accepted
+
+
+def accept_cloudevents(found: Sequence[bytes | cloudevents.Refused], max_bytes: int) -> Accepted:
+    """
+    Take what CloudEvents became as domain events. They have ids of their own: nothing is made up for them.
+    """
+    accepted = Accepted()
+    for index, line in enumerate(found):
+        if not isinstance(line, bytes):
+            accepted.reject(index, str(line))
+        elif len(line) > max_bytes:
+            accepted.reject(index, f"the event is larger than {max_bytes} bytes")
+        else:
+            accepted.lines.append(line)
     return accepted
 
 
@@ -162,10 +180,14 @@ class Gateway:
     The doors of one server.
     """
 
-    def __init__(self, append: Append, keys: Keys, max_body: int, max_event: int) -> None:
+    def __init__(
+        self, append: Append, keys: Keys, max_body: int, max_event: int, limiter: Limiter | None = None
+    ) -> None:
         """
-        `append` is the journal's; `max_body` and `max_event` are bytes.
+        `append` is the journal's; `max_body` and `max_event` are bytes; `limiter` knows what each ingest key may bring.
         """
+        self._ingest = keys.ingest_keys
+        self._limiter = limiter or Limiter()
         self._append = append
         self._keys = keys
         self._max_body = max_body
@@ -183,19 +205,30 @@ class Gateway:
 
     async def events(self, request: Request) -> Response:
         """
-        Take domain events.
+        Take domain events, also as CloudEvents.
         """
-        check_bearer(request.headers.get("authorization"), self._keys.ingest, "ingest key")
-        texts = split(await self._body(request), request.headers.get("content-type", ""))
-        accepted = accept_events(texts, Ids(datetime.now(UTC)), self._max_event)
+        key = self._ingest.name_of(request.headers.get("authorization"))
+        kind = request.headers.get("content-type", "")
+        mode = cloudevents.mode_of(request.headers.raw, kind)
+        body = await self._body(request)
+        if mode is None:
+            texts = split(body, kind)
+            self._limiter.spend(key, len(texts), len(body))
+            accepted = accept_events(texts, Ids(datetime.now(UTC)), self._max_event)
+        else:
+            found = cloudevents.read(mode, request.headers.raw, body)
+            self._limiter.spend(key, len(found), len(body))
+            accepted = accept_cloudevents(found, self._max_event)
         return await self._answer(EntryKind.EVENTS, accepted)
 
     async def metrics(self, request: Request) -> Response:
         """
         Take metric events.
         """
-        check_bearer(request.headers.get("authorization"), self._keys.ingest, "ingest key")
-        texts = split(await self._body(request), request.headers.get("content-type", ""))
+        key = self._ingest.name_of(request.headers.get("authorization"))
+        body = await self._body(request)
+        texts = split(body, request.headers.get("content-type", ""))
+        self._limiter.spend(key, len(texts), len(body))
         accepted = accept_metrics(texts, Ids(datetime.now(UTC)), self._max_event)
         return await self._answer(EntryKind.METRICS, accepted)
 

@@ -12,6 +12,7 @@ import queue
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from metriclake.books import DOMAIN_EVENTS, STREAM, Books, Counts, Delta, Key, b
 from metriclake.crashpoints import CrashPoint, reach
 from metriclake.entry import Announcement, Checkpointed, Entry, EntryInfo, EntryKind, Position, Seal, StoredEntry
 from metriclake.event import NO_TENANT
+from metriclake.journal.drain import Drain
 
 FORMAT = 1
 PARTITION = 0
@@ -83,6 +85,7 @@ class SqliteJournal:
         self._queue: queue.SimpleQueue[_Write[Any] | None] = queue.SimpleQueue()
         self._appended = threading.Event()
         self._closed = False
+        self._drain = Drain()
         try:
             with _mapped(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +147,11 @@ class SqliteJournal:
         Take an entry; the future is done when it is fsynced.
         """
         if self._backlog + len(entry.body) > self._quota:
-            raise JournalFull(f"the journal holds {self._backlog} bytes that are not in the lake yet: try again later")
+            over = self._backlog + len(entry.body) - self._quota
+            raise JournalFull(
+                f"the journal holds {self._backlog} bytes that are not in the lake yet: try again later",
+                self._drain.seconds_until(over, time.monotonic()),
+            )
         return self._submit(lambda connection: self._insert(connection, entry), append=True)
 
     def _insert(self, connection: sqlite3.Connection, entry: Entry) -> Position:
@@ -250,6 +257,7 @@ class SqliteJournal:
         connection.execute("DELETE FROM entries WHERE partition = ? AND offset BETWEEN ? AND ?", span)
         connection.execute("DELETE FROM seals WHERE partition = ? AND number < ? AND announced = 1", key)
         self._backlog -= int(size)
+        self._drain.note(int(size), time.monotonic())
         return number
 
     def announcements(self, after: int, limit: int) -> list[Announcement]:

@@ -1,0 +1,172 @@
+"""
+What the query API says about itself in the OpenAPI document; its examples are requests that work.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from metriclake.openapi import Answer, Content, Example, Operation
+from metriclake.query.question import AGGREGATES, FILLS, MAX_FILTER_VALUES, MAX_GROUPS
+from metriclake.store import Bucket
+
+
+class Column(msgspec.Struct):
+    """
+    A column of an answer.
+    """
+
+    name: str
+    type: str
+    unit: str | None
+
+
+class Meta(msgspec.Struct, rename={"start": "from", "end": "to"}):
+    """
+    What an answer covers, and how fresh it is.
+    """
+
+    start: str
+    end: str
+    interval: str
+    cached: bool
+    fresh_as_of: str
+    elapsed_ms: float
+
+
+class Answered(msgspec.Struct):
+    """
+    The answer to a question: `time` where an interval was asked, then the dimensions, then `value`.
+    """
+
+    columns: list[Column]
+    rows: list[list[Any]]
+    meta: Meta
+
+
+class CatalogTenant(msgspec.Struct):
+    """
+    Whose catalogue it is.
+    """
+
+    id: str
+    name: str | None
+    environment: str | None
+
+
+class CatalogDimension(msgspec.Struct):
+    """
+    A dimension of a metric.
+    """
+
+    name: str
+
+
+class CatalogMeasure(msgspec.Struct):
+    """
+    A measure of a metric; several types mean that it has drifted.
+    """
+
+    name: str
+    type: str
+    types: list[str]
+    unit: str | None
+
+
+class CatalogMetric(msgspec.Struct):
+    """
+    A metric that the tenant has.
+    """
+
+    name: str
+    first_time: str
+    last_time: str
+    dimensions: list[CatalogDimension]
+    measures: list[CatalogMeasure]
+
+
+class Catalog(msgspec.Struct):
+    """
+    What the tenant may ask about.
+    """
+
+    tenant: CatalogTenant
+    metrics: list[CatalogMetric]
+
+
+_MOMENT = {"type": "string", "format": "date-time"}
+_FILTER: dict[str, Any] = {
+    "type": "object",
+    "required": ["dimension"],
+    "properties": {
+        "dimension": {"type": "string"},
+        "in": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_FILTER_VALUES},
+        "equals": {"type": "string"},
+    },
+    "additionalProperties": False,
+}
+_QUESTION: dict[str, Any] = {
+    "type": "object",
+    "required": ["metric", "range"],
+    "properties": {
+        "metric": {"type": "string"},
+        "measure": {"type": ["string", "null"], "description": "needed by all aggregates but count"},
+        "aggregate": {"enum": list(AGGREGATES), "description": "sum where a measure is named, else count"},
+        "range": {
+            "oneOf": [
+                {"type": "object", "required": ["last"], "properties": {"last": {"pattern": r"^\d{1,6}[mhdw]$"}}},
+                {"type": "object", "required": ["from", "to"], "properties": {"from": _MOMENT, "to": _MOMENT}},
+            ]
+        },
+        "interval": {"enum": [bucket.value for bucket in Bucket], "default": "none"},
+        "timezone": {"type": "string", "default": "UTC"},
+        "group_by": {"type": "array", "items": {"type": "string"}, "maxItems": MAX_GROUPS, "uniqueItems": True},
+        "filters": {"type": "array", "items": _FILTER},
+        "fill": {"enum": list(FILLS), "default": "none"},
+    },
+    "additionalProperties": False,
+}
+_ASKED: dict[str, Any] = {
+    "metric": "findings_opened",
+    "range": {"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"},
+    "interval": "day",
+    "timezone": "Europe/Berlin",
+    "group_by": ["severity"],
+    "filters": [{"dimension": "severity", "in": ["high", "critical"]}],
+    "fill": "zero",
+}
+
+
+def described() -> tuple[Operation, ...]:
+    """
+    Return what there is to say of each route.
+    """
+    return (
+        Operation(
+            "/v1/query",
+            "post",
+            "query",
+            "Answer one question about one metric of the token's tenant",
+            key="tenantToken",
+            takes=(
+                Content(
+                    "application/json",
+                    _QUESTION,
+                    (Example("by-day", _ASKED), Example("unknown-metric", {**_ASKED, "metric": "no"}, 400)),
+                ),
+            ),
+            answers={200: Answer("The answer", schema=Answered)},
+            problems=(400, 401, 403, 413, 503),
+        ),
+        Operation(
+            "/v1/catalog",
+            "get",
+            "query",
+            "List the tenant's metrics with their dimensions and measures",
+            key="tenantToken",
+            answers={200: Answer("The catalogue", schema=Catalog)},
+            problems=(401, 403, 503),
+        ),
+    )
