@@ -24,7 +24,7 @@ from crash.process import Process
 
 pytestmark = pytest.mark.engine
 
-_BYTES = int(os.environ.get("METRICLAKE_TORTURE_BYTES", "400_000"))
+_BYTES = int(os.environ.get("METRICLAKE_TORTURE_BYTES", "250000"))
 _SECONDS = float(os.environ.get("METRICLAKE_TORTURE_SECONDS", "60"))
 _SEED = int(os.environ.get("METRICLAKE_TORTURE_SEED", "1"))
 _GROWTH_MEGABYTES = 128
