@@ -28,8 +28,10 @@ bench: .venv/.embedded ## Measure the main job and the store; figures also go to
 	$(BIN)/python benchmarks/main_job.py
 	$(BIN)/python benchmarks/store_shape.py
 
-torture: .venv/.dev ## Kill real servers at every named point and 40 times at random
-	METRICLAKE_TORTURE_KILLS=40 $(BIN)/pytest tests/crash
+torture: .venv/.dev ## Kill servers, cut their power, fill their disk; 10 million hostile bytes at every door
+	METRICLAKE_TORTURE_KILLS=40 METRICLAKE_TORTURE_CUTS=40 \
+	METRICLAKE_TORTURE_BYTES=10000000 METRICLAKE_TORTURE_SECONDS=900 \
+	$(BIN)/pytest -s tests/crash tests/app/test_hostile.py
 
 web: .venv/.dev ## Check the browser's modules (their logic needs Node.js to run)
 	$(BIN)/pytest tests/charts

@@ -4,6 +4,7 @@ The process is killed at every named point of an event's path, and at random: ea
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.crash
 
 TENANTS = ("acme", "globex", "initech")
 PER_REQUEST = 50
+_KILLS = int(os.environ.get("METRICLAKE_TORTURE_KILLS", "8"))
 PIPELINE = """
 stream: {buffer: {seconds: 0.15, megabytes: 5}}
 metrics:
@@ -138,7 +140,7 @@ def test_random_kills(folder: Path) -> None:
     Killed at random moments under load, also while it recovers, the path loses nothing and doubles nothing.
     """
     sender, random = Sender(seed=2), Random(11)  # noqa: S311 - moments to kill at, the same each run
-    for _ in range(8):
+    for _ in range(_KILLS):
         with Process(folder) as process:
             client = process.client()
             assert client is not None

@@ -77,7 +77,7 @@ def test_a_power_cut_takes_nothing_that_was_accepted(tmp_path: Path) -> None:
         "RECORD_LOG": str(log),
     }
     witness, random = Witness(seed=3), Random(5)  # noqa: S311 - moments to cut at
-    begun = 0
+    halt, begun = tmp_path / "record.stop", 0
     for seconds in (1.5, 1.0):
         with Process(first, environ=environ) as process:
             client = process.client()
@@ -87,7 +87,9 @@ def test_a_power_cut_takes_nothing_that_was_accepted(tmp_path: Path) -> None:
             sending = threading.Thread(target=witness.witness, args=(client, process.keys.ingest, log, stop))
             sending.start()
             time.sleep(seconds)
-            process.kill()
+            halt.touch()
+            process.wait_dead()
+            halt.unlink()
             stop.set()
             sending.join()
             client.close()

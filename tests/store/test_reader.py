@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from metriclake._errors import InvalidToken, StoreError
+from metriclake._errors import InvalidQuestion, InvalidToken
 from metriclake.event import MetricEvent
 from metriclake.store import Bucket, Filter, Selection
 from metriclake.store.reader import Bounds, TenantReader
@@ -293,11 +293,14 @@ def test_a_reader_needs_a_tenant(shelf: Shelf, tenant: str) -> None:
 
 def test_a_question_is_bounded(shelf: Shelf, events: list[MetricEvent]) -> None:
     """
-    More rows of an answer than the bounds allow are refused, and the next question works.
+    A question that needs more than the bounds allow is refused with the bound and a way out; the next question works.
     """
     reader = TenantReader(shelf.engine, shelf.catalogue, "acme", Bounds(rows=10))
 
-    with pytest.raises(StoreError):
+    for bounds, said in ((Bounds(memory=1000), "1000 bytes"), (Bounds(seconds=0.0001), "seconds")):
+        with pytest.raises(InvalidQuestion, match=f"{said}.*fewer groups"):
+            TenantReader(shelf.engine, shelf.catalogue, "acme", bounds).select(asked(bucket=Bucket.DAY))
+    with pytest.raises(InvalidQuestion, match=r"10 rows of answer.*fewer groups"):
         reader.select(asked(bucket=Bucket.DAY))
 
     assert reader.select(asked()).rows == [(len(events),)]

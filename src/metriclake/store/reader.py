@@ -8,13 +8,14 @@ beneath joins, views and subqueries. A reader cannot be made without a tenant.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from metriclake._errors import InvalidToken
+from metriclake._errors import Fault, InvalidQuestion, InvalidToken, StoreError
 from metriclake.event import is_tenant_id
 from metriclake.store.catalogue import ATTRIBUTE, DIMENSION, MEASURE, TEXT, Catalogue, Field, Metric, Place
 from metriclake.store.engine import DATABASE, Engine
@@ -43,6 +44,13 @@ class Bucket(StrEnum):
     QUARTER = "quarter"
     YEAR = "year"
 
+
+_BOUNDS = {
+    "159": "{bounds.seconds:g} seconds",
+    "241": "{bounds.memory} bytes of memory",
+    "396": "{bounds.rows} rows of answer",
+}
+"""The bounds by the code of the engine's error that says that one is passed."""
 
 _STARTS = {
     Bucket.MINUTE: "toStartOfMinute(time, {zone:String})",
@@ -223,8 +231,22 @@ class TenantReader:
         return place.column if place.key is None else f"{place.column}[{statement.bind(place.key)}]"
 
     def _read(self, sql: str, statement: _Statement) -> Answer:
-        result = self._engine.read(sql, statement.parameters, self._settings())
+        try:
+            result = self._engine.read(sql, statement.parameters, self._settings())
+        except StoreError as error:
+            raise self._too_much(error) or error from error
         return Answer(list(result.result_rows), int(result.summary.get("read_rows", 0)))
+
+    def _too_much(self, error: StoreError) -> InvalidQuestion | None:
+        """
+        Return what to say of a question that needs more than it may; None where the store failed for another reason.
+        """
+        code = re.search(r"Code: (\d+)\.", str(error))
+        bound = _BOUNDS.get(code[1] if code else "")
+        if bound is None:
+            return None
+        what = f"needs more than {bound.format(bounds=self._bounds)}"
+        return InvalidQuestion((Fault("question", what, "ask for a shorter range, longer intervals or fewer groups"),))
 
     def _settings(self) -> dict[str, Any]:
         condition = f"tenant = \\'{self._tenant}\\'"
