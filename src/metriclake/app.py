@@ -44,11 +44,10 @@ from metriclake.problems import as_json, on_error, on_http_error, problem
 from metriclake.query import Query
 from metriclake.rules import Pattern, Rule, RuleSet, Transform
 from metriclake.store import Catalogue, Engine, Loader, TenantReader, prepare
-from metriclake.stream import Directory, FileDirectory, Lake, Limits, NoDirectory, Plan, StreamWorker
+from metriclake.stream import SUFFIXES, Directory, FileDirectory, Lake, Limits, NoDirectory, Plan, StreamWorker
 from metriclake.tokens import Keys, load_keys
 
 _MEGABYTE = 1024 * 1024
-_SUFFIXES = {"zstd": ".zst", "gzip": ".gz"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ def _plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
         rules=RuleSet(rule for rule in rules if rule is not None),
         retention=_micros(duration(pipeline.store.retention)),
         future=_micros(duration(pipeline.stream.future)),
-        suffix=_SUFFIXES[pipeline.stream.compression],
+        suffix=SUFFIXES[pipeline.stream.compression],
         types={
             name: {measure: spec.type for measure, spec in metric.data.items() if spec.type is not None}
             for name, metric in pipeline.metrics.items()

@@ -185,6 +185,13 @@ def decode_manifest(path: str, content: bytes) -> Manifest:
     return manifest
 
 
+def objects_of(manifest: Manifest) -> list[LakeObject]:
+    """
+    Return all objects that a manifest names.
+    """
+    return [about for about in (manifest.archive, *manifest.errors, manifest.data) if about is not None]
+
+
 def as_counts(rows: list[tuple[str, str, int]]) -> dict[Key, int]:
     """
     Return a manifest's counts by tenant and metric.

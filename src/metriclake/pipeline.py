@@ -83,8 +83,6 @@ class StreamSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     The delivery stream: its buffer, its objects' compression, and how far in the future an event's time may lie.
     """
 
-    later: ClassVar[dict[str, tuple[Any, ...] | None]] = {"compression": ("none", "snappy", "zip")}
-
     buffer: BufferSpec = BufferSpec()
     compression: Literal["none", "gzip", "zstd", "snappy", "zip"] = "zstd"
     future: Duration = "15m"

@@ -5,10 +5,11 @@ What EventBridge rules and Firehose do: batch, seal, match and transform, valida
 from metriclake.stream.batcher import Close, Limits, Wait, Waiting, decide
 from metriclake.stream.compose import Plan
 from metriclake.stream.directory import Directory, FileDirectory, NoDirectory
-from metriclake.stream.lake import Lake
+from metriclake.stream.lake import SUFFIXES, Lake
 from metriclake.stream.worker import StreamWorker
 
 __all__ = [
+    "SUFFIXES",
     "Close",
     "Directory",
     "FileDirectory",
