@@ -40,6 +40,7 @@ from metriclake.destinations import DestinationLoop, StoreDestination
 from metriclake.gateway import Gateway
 from metriclake.journal import SqliteJournal
 from metriclake.pipeline import LoadedPipeline, duration, load, parse
+from metriclake.prefix import layout
 from metriclake.problems import as_json, on_error, on_http_error, problem
 from metriclake.query import Query
 from metriclake.rules import Pattern, Rule, RuleSet, Transform
@@ -108,6 +109,7 @@ def _plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
             for name, metric in pipeline.metrics.items()
         },
         accept_unknown=pipeline.tenants.unknown == "accept",
+        layout=layout(pipeline.stream.prefix, pipeline.stream.error_prefix),
     )
 
 
@@ -145,6 +147,7 @@ class Server:
         if environment.crash_at:
             arm(environment.crash_at)
         self._configured = configured
+        self._variables = environment.variables
         self._plans: dict[int, Plan] = {configured.plan.version: configured.plan}
         with contextlib.ExitStack() as opened:
             self._lock = opened.enter_context(_locked(data))
@@ -269,7 +272,7 @@ class Server:
             text = self._journal.pipeline(version)
             if text is None:
                 raise MetriclakeError(f"the pipeline file of version {version} is not kept: a sealed batch needs it")
-            loaded = parse(text, self._configured.loaded.path, _Unset())
+            loaded = parse(text, self._configured.loaded.path, _Unset(self._variables))
             self._plans[version] = replace(_plan(loaded, []), version=version)
         return self._plans[version]
 
@@ -280,7 +283,7 @@ class Server:
 
 class _Unset(dict[str, str]):
     """
-    The environment of a kept pipeline file: every variable is there, and empty. Rules do not depend on them.
+    The environment of a kept pipeline file: a variable that is no longer set is empty. Rules do not depend on them.
     """
 
     def __contains__(self, _name: object) -> bool:
