@@ -12,7 +12,7 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import obstore
@@ -71,13 +71,53 @@ class Lake:
         """
         Return the content of the object at `path`.
         """
+        packed = self.packed(path)
+        if packed is None:
+            raise LakeError(f"the lake object {path} is not there: was it moved or deleted?")
+        return unpack(path, packed)
+
+    def packed(self, path: str) -> bytes | None:
+        """
+        Return the object at `path` as it lies there, None where it is not.
+        """
         try:
-            packed = obstore.get(self._store, path).bytes().to_bytes()
-        except FileNotFoundError as error:
-            raise LakeError(f"the lake object {path} is not there: was it moved or deleted?") from error
+            return obstore.get(self._store, path).bytes().to_bytes()
+        except FileNotFoundError:
+            return None
         except BaseError as error:
             raise LakeError(f"the lake object {path} cannot be read ({_first_line(error)})") from error
-        return unpack(path, packed)
+
+    def has(self, path: str) -> bool:
+        """
+        Tell whether there is an object at `path`.
+        """
+        try:
+            obstore.head(self._store, path)
+        except FileNotFoundError:
+            return False
+        except BaseError as error:
+            raise LakeError(f"the lake object {path} cannot be read ({_first_line(error)})") from error
+        return True
+
+    def listed(self, folder: str) -> list[str]:
+        """
+        Return what lies in a folder (`""`, or one that ends with a slash) by name; folders in it end with a slash.
+        """
+        try:
+            found = obstore.list_with_delimiter(self._store, folder)
+        except BaseError as error:
+            raise LakeError(f"the lake folder {folder} cannot be listed ({_first_line(error)})") from error
+        return sorted([*(f"{name}/" for name in found["common_prefixes"]), *(one["path"] for one in found["objects"])])
+
+    def walk(self, folder: str, after: str = "") -> Iterator[str]:
+        """
+        Yield the objects below a folder by name, from the first after `after`; one folder at a time is held.
+        """
+        for name in self.listed(folder):
+            if name.endswith("/") and (name > after or after.startswith(name)):
+                yield from self.walk(name, after)
+            elif not name.endswith("/") and name > after:
+                yield name
 
     def _whole(self, path: str) -> bytes | None:
         try:
