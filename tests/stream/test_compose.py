@@ -189,6 +189,7 @@ def test_refused_record_is_kept_whole() -> None:
         "attemptEndingTimestamp": SEALED_AT // 1000,
         "tenantId": "acme",
         "metricName": "uploads",
+        "entryKind": "events",
     }
 
 

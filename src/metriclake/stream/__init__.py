@@ -6,6 +6,8 @@ from metriclake.stream.batcher import Close, Limits, Wait, Waiting, decide
 from metriclake.stream.compose import Plan
 from metriclake.stream.directory import Directory, FileDirectory, NoDirectory
 from metriclake.stream.lake import SUFFIXES, Lake
+from metriclake.stream.refused import Refusals, Terms
+from metriclake.stream.verify import LakeCheck
 from metriclake.stream.worker import StreamWorker
 
 __all__ = [
@@ -14,10 +16,13 @@ __all__ = [
     "Directory",
     "FileDirectory",
     "Lake",
+    "LakeCheck",
     "Limits",
     "NoDirectory",
     "Plan",
+    "Refusals",
     "StreamWorker",
+    "Terms",
     "Wait",
     "Waiting",
     "decide",

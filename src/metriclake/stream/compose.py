@@ -172,7 +172,7 @@ def recount(about: LakeObject, lines: bytes) -> LakeObject:
     """
     counts: Counter[Key] = Counter()
     if about.reason is not None:
-        for error in map(_DECODE_ERROR.decode, lines.splitlines()):
+        for error in read_errors(lines):
             counts[error.tenantId, error.metricName] += 1
         return describe(about.path, lines, DropReason(about.reason), counts)
     if about.counts:
@@ -209,9 +209,9 @@ class _Place:
         return f"Manifest/{self._moment.when:%Y/%m/%d/%H}/{self._name}.json"
 
 
-class _ErrorRecord(msgspec.Struct, frozen=True):
+class ErrorRecord(msgspec.Struct, frozen=True):
     """
-    Firehose's error record, one a line, and of whom it speaks.
+    Firehose's error record, one a line; of whom it speaks, and what `rawData` is: an entry's kind.
     """
 
     attemptsMade: int  # noqa: N815 - Firehose's own name, as the five below
@@ -222,6 +222,15 @@ class _ErrorRecord(msgspec.Struct, frozen=True):
     rawData: str  # noqa: N815
     tenantId: str = NO_TENANT  # noqa: N815 - spelled as its neighbours
     metricName: str = NO_METRIC  # noqa: N815
+    entryKind: str = ""  # noqa: N815
+
+
+class _DomainEvent(msgspec.Struct):
+    """
+    The key that every accepted domain event has and no metric event.
+    """
+
+    detail_type: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="detail-type", default=msgspec.UNSET)
 
 
 class _Shape(msgspec.Struct):
@@ -238,7 +247,22 @@ _ENCODER = msgspec.json.Encoder()
 _DECODE_SHAPE = msgspec.json.Decoder(_Shape)
 _DECODER = msgspec.json.Decoder()
 _DECODE_EVENT = msgspec.json.Decoder(MetricEvent)
-_DECODE_ERROR = msgspec.json.Decoder(_ErrorRecord)
+_DECODE_KEYS = msgspec.json.Decoder(_DomainEvent)
+_DECODE_ERROR = msgspec.json.Decoder(ErrorRecord)
+
+
+def read_errors(lines: bytes) -> list[ErrorRecord]:
+    """
+    Return the records of an `Error/` object. Raises ValueError where it holds something else.
+    """
+    return list(map(_DECODE_ERROR.decode, lines.splitlines()))
+
+
+def kind_of(raw: bytes) -> EntryKind:
+    """
+    Tell by which door an accepted record came.
+    """
+    return EntryKind.METRICS if _DECODE_KEYS.decode(raw).detail_type is msgspec.UNSET else EntryKind.EVENTS
 
 
 def _drafts(entries: Sequence[StoredEntry], rules: RuleSet, batch: Sorted) -> Iterator[Draft]:
@@ -315,10 +339,10 @@ def _errors(place: _Place, refused: list[Refused], seal: Seal) -> list[Content]:
     return contents
 
 
-def _error(record: Refused, seal: Seal) -> _ErrorRecord:
+def _error(record: Refused, seal: Seal) -> ErrorRecord:
     tenant, metric = record.draft.account
     code = "".join(word.capitalize() for word in record.reason.split("-"))
-    return _ErrorRecord(
+    return ErrorRecord(
         attemptsMade=1,
         arrivalTimestamp=record.draft.arrived_at // 1000,
         errorCode=f"Metriclake.{code}",
@@ -327,6 +351,7 @@ def _error(record: Refused, seal: Seal) -> _ErrorRecord:
         rawData=base64.b64encode(record.draft.raw).decode("ascii"),
         tenantId=tenant,
         metricName=metric,
+        entryKind=kind_of(record.draft.raw),
     )
 
 
