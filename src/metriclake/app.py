@@ -33,7 +33,7 @@ from metriclake._errors import (
     InvalidTransform,
     MetriclakeError,
 )
-from metriclake.admin import Admin
+from metriclake.admin import Admin, LakeAdmin
 from metriclake.books import STORE, Books
 from metriclake.crashpoints import arm
 from metriclake.destinations import DestinationLoop, StoreDestination
@@ -45,7 +45,19 @@ from metriclake.problems import as_json, on_error, on_http_error, problem
 from metriclake.query import Query
 from metriclake.rules import Pattern, Rule, RuleSet, Transform
 from metriclake.store import Catalogue, Engine, Loader, TenantReader, prepare
-from metriclake.stream import SUFFIXES, Directory, FileDirectory, Lake, Limits, NoDirectory, Plan, StreamWorker
+from metriclake.stream import (
+    SUFFIXES,
+    Directory,
+    FileDirectory,
+    Lake,
+    LakeCheck,
+    Limits,
+    NoDirectory,
+    Plan,
+    Refusals,
+    StreamWorker,
+    Terms,
+)
 from metriclake.tokens import Keys, load_keys
 
 _MEGABYTE = 1024 * 1024
@@ -211,8 +223,16 @@ class Server:
             self.fresh_as_of,
         )
         admin = Admin(self.keys.admin, self.status)
+        check, refusals = LakeCheck(self._lake, self._journal), Refusals(self._lake, self._journal)
+        lake = LakeAdmin(
+            self.keys.admin,
+            check.slice,
+            refusals.groups,
+            refusals.records,
+            lambda which, after, terms, enough: refusals.retry(which, after, Terms(**terms), enough),
+        )
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz)]
-        return [*health, *gateway.routes(), *query.routes(), *admin.routes(), *charts.routes()]
+        return [*health, *gateway.routes(), *query.routes(), *admin.routes(), *lake.routes(), *charts.routes()]
 
     async def _healthz(self, _request: Request) -> Response:
         return as_json({"status": "ok"})

@@ -2,6 +2,7 @@
 The internal routes: for the admin key alone.
 """
 
+from metriclake.admin.lake import LakeAdmin
 from metriclake.admin.routes import Admin
 
-__all__ = ["Admin"]
+__all__ = ["Admin", "LakeAdmin"]
