@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from metriclake._errors import MetriclakeError
 from metriclake.serve import Reached, answered
 
 _MOST_FINDINGS = 10_000
@@ -98,7 +100,12 @@ async def _patiently(reached: Reached, body: Asked) -> Asked:
     """
     headers = {"Authorization": f"Bearer {reached.keys.admin}"}
     for attempt in range(_TRIES):
-        response = await reached.client.post("/v1/admin/errors/retry", json=body, headers=headers)
+        try:
+            response = await reached.client.post("/v1/admin/errors/retry", json=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise MetriclakeError(
+                f"{reached.client.base_url} does not answer: {error}; run it again, what was sent is remembered"
+            ) from error
         if response.status_code not in _BUSY or attempt == _TRIES - 1:
             break
         await asyncio.sleep(float(response.headers.get("Retry-After", "1")))

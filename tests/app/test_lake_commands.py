@@ -151,3 +151,26 @@ def test_commands_want_a_data_directory(tmp_path: Path) -> None:
     for command in (("lake", "check"), ("errors", "ls"), ("errors", "show"), ("errors", "retry")):
         assert "data directory" in commands.run(*command, "--data", "missing", code=1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.crash
+def test_retry_whose_server_is_killed_goes_on(tmp_path: Path) -> None:
+    """
+    The server dies after the second batch was sent, before it says so: the next retry sends the third, and no other.
+    """
+    write_pipeline(tmp_path, seconds=0.01)
+    commands = Commands(tmp_path)
+    for number in range(3):
+        commands.run("put", "-", *DATA, stdin=lines(upload("acme", str(number), existing="many")))
+    relax(tmp_path)
+    with Process(tmp_path, crash_at="append:2") as process:
+        client = process.client()
+        assert client is not None
+        client.close()
+        assert "run it again" in commands.run("errors", "retry", *DATA, code=1)
+        process.wait_dead()
+    found = commands.json("errors", "retry", *DATA)
+    (row,) = commands.json("status", *DATA)["books"]
+
+    assert (found["already"], found["sent"]) == (2, 1)
+    assert (row["received"], row["rejected"], row["store"]["stored"], row["store"]["duplicate"]) == (6, 3, 3, 0)
