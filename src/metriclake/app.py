@@ -50,7 +50,7 @@ from metriclake._errors import (
     MetriclakeError,
 )
 from metriclake._version import __version__
-from metriclake.admin import Admin
+from metriclake.admin import Admin, LakeAdmin
 from metriclake.books import STORE, Books
 from metriclake.crashpoints import arm
 from metriclake.destinations import DestinationLoop, StoreDestination
@@ -59,12 +59,26 @@ from metriclake.entry import Entry, Position
 from metriclake.gateway import Allowance, Gateway, Limiter, Rate
 from metriclake.journal import SqliteJournal
 from metriclake.pipeline import LoadedPipeline, duration, load, parse, size
+from metriclake.prefix import layout
 from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
 from metriclake.query import Query
 from metriclake.request_id import RequestIds
 from metriclake.rules import Pattern, Rule, RuleSet, Transform
 from metriclake.store import Catalogue, Engine, Loader, TenantReader, fsync_folder, prepare
-from metriclake.stream import CurrentDirectory, Directory, FileDirectory, Lake, Limits, NoDirectory, Plan, StreamWorker
+from metriclake.stream import (
+    SUFFIXES,
+    CurrentDirectory,
+    Directory,
+    FileDirectory,
+    Lake,
+    LakeCheck,
+    Limits,
+    NoDirectory,
+    Plan,
+    Refusals,
+    StreamWorker,
+    Terms,
+)
 from metriclake.telemetry import Facts, Telemetry
 from metriclake.tokens import Keys, load_keys
 from metriclake.watch import Watcher
@@ -73,7 +87,6 @@ _LOG = logging.getLogger(__name__)
 _MEGABYTE = 1024 * 1024
 _LOCK_TRIES = 10
 _LOCK_PAUSE_SECONDS = 0.02
-_SUFFIXES = {"zstd": ".zst", "gzip": ".gz"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +168,13 @@ def _plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
         rules=RuleSet(rule for rule in rules if rule is not None),
         retention=_micros(duration(pipeline.store.retention)),
         future=_micros(duration(pipeline.stream.future)),
-        suffix=_SUFFIXES[pipeline.stream.compression],
+        suffix=SUFFIXES[pipeline.stream.compression],
         types={
             name: {measure: spec.type for measure, spec in metric.data.items() if spec.type is not None}
             for name, metric in pipeline.metrics.items()
         },
         accept_unknown=pipeline.tenants.unknown == "accept",
+        layout=layout(pipeline.stream.prefix, pipeline.stream.error_prefix),
     )
 
 
@@ -318,8 +332,16 @@ class Server:
             self.fresh_as_of,
         )
         admin = Admin(self.keys.admin, self.status)
+        check, refusals = LakeCheck(self._lake, self._journal), Refusals(self._lake, self._journal)
+        lake = LakeAdmin(
+            self.keys.admin,
+            check.slice,
+            refusals.groups,
+            refusals.records,
+            lambda which, after, terms, enough: refusals.retry(which, after, Terms(**terms), enough),
+        )
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
-        stages = [*gateway.routes(), *query.routes(), *admin.routes(), *charts.routes()]
+        stages = [*gateway.routes(), *query.routes(), *admin.routes(), *lake.routes(), *charts.routes()]
         return [*health, *self._telemetry.routes(), *stages]
 
     async def _healthz(self, _request: Request) -> Response:

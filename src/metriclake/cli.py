@@ -23,9 +23,11 @@ from metriclake._config import DEFAULT_DATA, DEFAULT_HOST, DEFAULT_PORT, DataDir
 from metriclake._errors import InvalidPipeline, MetriclakeError
 from metriclake._version import __version__
 from metriclake.app import configure
-from metriclake.cli_output import print_answer, print_status
+from metriclake.cli_output import print_answer, print_check, print_errors, print_refused, print_status
+from metriclake.event import DropReason
+from metriclake.lake_commands import check_lake, list_errors, retry_errors, show_errors
 from metriclake.pipeline import duration, json_schema
-from metriclake.serve import check_host, listen, log_to_stderr, reach, run
+from metriclake.serve import Reached, check_host, listen, log_to_stderr, reach, run
 from metriclake.tokens import ingest_key, load_keys, mint_tenant
 
 _P = ParamSpec("_P")
@@ -274,6 +276,138 @@ def status(config: Path | None, root: Path, *, as_json: bool) -> None:
         click.echo(json.dumps(found))
     else:
         print_status(found)
+
+
+_from = click.option("--from", "start", default=None, help="From this arrival on, such as 2026-01-31T12:00:00Z.")
+_to = click.option("--to", "end", default=None, help="Before this arrival.")
+_reason = click.option(
+    "--reason", type=click.Choice([reason.value for reason in DropReason]), default=None, help="Only of this reason."
+)
+_tenant = click.option("--tenant", default=None, help="Only of this tenant; `(none)` where it cannot be told.")
+
+
+@main.group()
+def lake() -> None:
+    """
+    Look after the lake.
+    """
+
+
+@lake.command("check")
+@_from
+@_to
+@_file
+@_data
+@_json
+@_said
+def lake_check(start: str | None, end: str | None, config: Path | None, root: Path, *, as_json: bool) -> None:
+    """
+    Re-read every object against its manifest: what is missing, torn, changed, or named by no manifest.
+    """
+    asked = _given({"from": start, "to": end})
+    found = _run(_with_server(config, root, lambda reached: check_lake(reached, asked)))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_check(found)
+    if not found["ok"]:
+        sys.exit(1)
+
+
+@main.group()
+def errors() -> None:
+    """
+    Look at what was refused, and send it again after a fix.
+    """
+
+
+@errors.command("ls")
+@_reason
+@_tenant
+@_from
+@_to
+@_file
+@_data
+@_json
+@_said
+def errors_ls(config: Path | None, root: Path, *, as_json: bool, **which: str | None) -> None:
+    """
+    Count refused records by reason, tenant and metric.
+    """
+    found = _run(_with_server(config, root, lambda reached: list_errors(reached, _refused(which))))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_errors(found)
+
+
+@errors.command("show")
+@_reason
+@_tenant
+@_from
+@_to
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
+@_file
+@_data
+@_json
+@_said
+def errors_show(config: Path | None, root: Path, *, limit: int, as_json: bool, **which: str | None) -> None:
+    """
+    Print refused records, the newest batch's first, each with its reason and as it was sent.
+    """
+    found = _run(_with_server(config, root, lambda reached: show_errors(reached, _refused(which), limit)))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_refused(found)
+
+
+@errors.command("retry")
+@_reason
+@_tenant
+@_from
+@_to
+@click.option("--dry-run", is_flag=True, help="Only say how many would be sent.")
+@click.option("--again", is_flag=True, help="Send also what an earlier retry has sent.")
+@_file
+@_data
+@_json
+@_said
+def errors_retry(
+    config: Path | None, root: Path, *, dry_run: bool, again: bool, as_json: bool, **which: str | None
+) -> None:
+    """
+    Send refused records through the journal again, as new arrivals; identities see to it that nothing counts twice.
+    """
+    asked = {**_refused(which), "dry_run": dry_run, "again": again}
+    found = _run(_with_server(config, root, lambda reached: retry_errors(reached, asked)))
+    if as_json:
+        click.echo(json.dumps({**found, "dry_run": dry_run}))
+        return
+    click.echo(f"{found['records']} refused records, {found['sent']} {'would be ' if dry_run else ''}sent again")
+    if found["already"] and not again:
+        click.echo(f"{found['already']} were sent by an earlier retry and are left alone: --again sends them too")
+
+
+def _refused(which: dict[str, str | None]) -> dict[str, Any]:
+    return _given({"reason": which["reason"], "tenant": which["tenant"], "from": which["start"], "to": which["end"]})
+
+
+def _given(asked: dict[str, str | None]) -> dict[str, Any]:
+    return {key: value for key, value in asked.items() if value is not None}
+
+
+async def _with_server(
+    config: Path | None, root: Path, work: Callable[[Reached], Coroutine[Any, Any, dict[str, Any]]]
+) -> dict[str, Any]:
+    """
+    Do a command's work with the server of a data directory, which must be there.
+    """
+    data = DataDirectory(root)
+    if not data.root.is_dir():
+        raise MetriclakeError(f"{root} is not a data directory: name it with --data")
+    async with reach(data, environment(), lambda: _pipeline(config, data)) as reached:
+        return await work(reached)
 
 
 @main.command()

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 _PLAIN_WIDTH = 160
@@ -54,3 +56,55 @@ def print_answer(answer: dict[str, Any]) -> None:
     for row in answer["rows"]:
         table.add_row(*("" if value is None else str(value) for value in row))
     _console().print(table)
+
+
+def print_check(found: dict[str, Any]) -> None:
+    """
+    Print what a check of the lake has found.
+    """
+    console = _console()
+    if found["findings"]:
+        table = Table("what", "object", "detail")
+        for finding in found["findings"]:
+            table.add_row(*(escape(finding[key]) for key in ("what", "path", "detail")))
+        console.print(table)
+    if found["left_out"]:
+        console.print(f"… and {found['left_out']:,} more")
+    looked = f"{found['manifests']:,} manifests, {found['objects']:,} objects, {found['bytes']:,} bytes of lines"
+    wrong = len(found["findings"]) + found["left_out"]
+    console.print(f"{looked}: " + ("all as it was written" if found["ok"] else f"[red]{wrong:,} wrong[/red]"))
+
+
+def print_errors(found: dict[str, Any]) -> None:
+    """
+    Print the counts of refused records.
+    """
+    table = Table("reason", "tenant", "metric")
+    for name in ("records", "retried"):
+        table.add_column(name, justify="right")
+    table.add_column("newest arrival")
+    for group in found["errors"]:
+        names = (escape(group[key]) for key in ("reason", "tenant", "metric"))
+        table.add_row(*names, f"{group['records']:,}", f"{group['retried']:,}", group["newest"])
+    _console().print(table if found["errors"] else "nothing was refused")
+
+
+def print_refused(found: dict[str, Any]) -> None:
+    """
+    Print refused records, each with why, whose, where, and itself.
+    """
+    for record in found["records"]:
+        retried = ", sent again" if record["retried"] else ""
+        click.echo(f"{record['reason']}: {record['message']}")
+        click.echo(f"  {record['arrived_at']} {record['tenant']} {record['metric']} ({record['kind']}{retried})")
+        click.echo(f"  {record['object']} line {record['line']}")
+        click.echo(f"  {_visible(record['raw'])}")
+    if not found["records"]:
+        click.echo("nothing was refused")
+
+
+def _visible(text: str) -> str:
+    """
+    Return text without what a terminal would obey.
+    """
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

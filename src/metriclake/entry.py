@@ -125,6 +125,44 @@ class Checkpointed:
     sealed_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """
+    From when, inclusive, to when, exclusive; None is open.
+    """
+
+    start: int | None = None
+    end: int | None = None
+
+    def holds(self, when: int) -> bool:
+        """
+        Tell whether a time lies in it.
+        """
+        return (self.start is None or self.start <= when) and (self.end is None or when < self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """
+    Which refused records are meant: of one reason, of one tenant, that arrived in a span; None is any.
+    """
+
+    reason: str | None = None
+    tenant: str | None = None
+    span: Span = field(default_factory=Span)
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """
+    Which lines of an `Error/` object were sent again: what was kept of it `before`, and what is to be kept now.
+    """
+
+    object: str
+    before: bytes | None
+    lines: bytes
+
+
 class LakeObject(msgspec.Struct, frozen=True, kw_only=True):
     """
     One object of a sealed batch: `rows` lines of `size` bytes before compression, and the SHA-256 of those bytes.
@@ -183,6 +221,13 @@ def decode_manifest(path: str, content: bytes) -> Manifest:
     if manifest.format > FORMAT:
         raise NewerFormat(f"the manifest {path} has format {manifest.format}, this version reads {FORMAT}: upgrade")
     return manifest
+
+
+def objects_of(manifest: Manifest) -> list[LakeObject]:
+    """
+    Return all objects that a manifest names.
+    """
+    return [about for about in (manifest.archive, *manifest.errors, manifest.data) if about is not None]
 
 
 def as_counts(rows: list[tuple[str, str, int]]) -> dict[Key, int]:

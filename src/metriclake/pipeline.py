@@ -25,6 +25,7 @@ import yaml
 from metriclake._config import MAX_EVENT_BYTES
 from metriclake._errors import Fault, InvalidPipeline
 from metriclake.event import is_field_name, is_metric_name
+from metriclake.prefix import DATA_PREFIX, ERROR_PREFIX, layout
 from metriclake.tokens import is_key_name
 
 Place = tuple[str | int, ...]
@@ -88,13 +89,13 @@ class BufferSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 class StreamSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
-    The delivery stream: its buffer, its objects' compression, and how far in the future an event's time may lie.
+    The delivery stream: its buffer, its objects' compression and prefixes, and how far ahead an event's time may lie.
     """
-
-    later: ClassVar[dict[str, tuple[Any, ...] | None]] = {"compression": ("none", "snappy", "zip")}
 
     buffer: BufferSpec = BufferSpec()
     compression: Literal["none", "gzip", "zstd", "snappy", "zip"] = "zstd"
+    prefix: str = DATA_PREFIX
+    error_prefix: str | None = ERROR_PREFIX
     future: Duration = "15m"
 
 
@@ -496,6 +497,8 @@ def _check_meaning(pipeline: Pipeline, document: _Document) -> None:
         document.fault(("store", "retention"), "must be at most 20000d", "the engine's calendar ends in 2106")
     if duration(pipeline.stream.future) > timedelta(days=1):
         document.fault(("stream", "future"), "must be at most 1d")
+    stream = pipeline.stream
+    layout(stream.prefix, stream.error_prefix, lambda key, *said: document.fault(("stream", key), *said))
     _check_urls(pipeline, document)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from metriclake._errors import JournalFull, JournalUnavailable, StaleSeal
 from metriclake.books import STORE, STREAM, Delta
-from metriclake.entry import Announcement, Entry, EntryKind, Position, Seal
+from metriclake.entry import Announcement, Entry, EntryKind, Position, Retried, Seal
 from metriclake.journal import Journal
 
 QUOTA = 100_000
@@ -343,6 +343,39 @@ class JournalContract:
         journal.announce(next_seal(journal, position.offset, position.offset), None, [])
 
         assert put(journal, big).offset == position.offset + 1
+
+    def test_retry_takes_entries_and_remembers_whose_they_are(self, journal: Journal) -> None:
+        """
+        What is sent again is received anew, and which records it was is kept with it.
+        """
+        journal.retry([events(2), metrics(3)], [Retried("Error/a", None, b"[[1,5]]")])
+
+        assert [entry.count for entry in journal.read(journal.partitions[0], 0, 100)] == [2, 3]
+        assert (journal.retried("Error/a"), journal.retried("Error/b")) == (b"[[1,5]]", None)
+        assert journal.books(STORE).domain_events.accepted == 2
+        assert [account.received for account in journal.books(STORE).accounts] == [3]
+        assert journal.wait(0)
+
+    def test_retry_that_another_has_overtaken_takes_nothing(self, journal: Journal) -> None:
+        """
+        Of two retries of the same object that read the same before, one is stale, with all its entries and marks.
+        """
+        journal.retry([events()], [Retried("Error/a", None, b"1")])
+        with pytest.raises(StaleSeal, match="Error/a"):
+            journal.retry([events()], [Retried("Error/b", None, b"1"), Retried("Error/a", None, b"2")])
+        journal.retry([events()], [Retried("Error/a", b"1", b"3")])
+
+        assert len(journal.read(journal.partitions[0], 0, 100)) == 2
+        assert (journal.retried("Error/a"), journal.retried("Error/b")) == (b"3", None)
+
+    def test_full_journal_takes_no_retry(self, journal: Journal) -> None:
+        """
+        What is sent again waits for room like everything else.
+        """
+        with pytest.raises(JournalFull):
+            journal.retry([events(QUOTA)], [Retried("Error/a", None, b"1")])
+
+        assert journal.retried("Error/a") is None
 
     def test_reopened_journal_goes_on(self, tmp_path: Path) -> None:
         """

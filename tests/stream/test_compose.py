@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from metriclake.entry import EntryKind, Seal, StoredEntry
 from metriclake.event import DropReason
+from metriclake.prefix import layout
 from metriclake.stream.compose import (
     Answers,
     Composed,
@@ -187,6 +189,7 @@ def test_refused_record_is_kept_whole() -> None:
         "attemptEndingTimestamp": SEALED_AT // 1000,
         "tenantId": "acme",
         "metricName": "uploads",
+        "entryKind": "events",
     }
 
 
@@ -292,3 +295,20 @@ def test_clock_of_the_seal_decides_what_is_expired() -> None:
 
     assert sort(entries, SEAL, plan()).refused == []
     assert [refused.reason for refused in sort(entries, later, plan()).refused] == [DropReason.EXPIRED]
+
+
+def test_objects_lie_where_the_layout_says() -> None:
+    """
+    Data and errors follow the plan's prefixes, the same at each try; archive and manifest stay where they are.
+    """
+    prefixes = ("d/!{firehose:random-string}/", "e/!{firehose:error-output-type}/!{firehose:random-string}-")
+    used = replace(plan(), layout=layout(*prefixes))
+    entries = stored((EntryKind.EVENTS, [lines(event("1"), event("2", {"tenant_id": None}))]))
+    first, second = (composed(entries, of=used) for _ in range(2))
+    paths = [content.about.path for content in first.contents]
+
+    assert paths == [content.about.path for content in second.contents]
+    assert [path.split("/")[0] for path in paths] == ["Archive", "e", "d"]
+    assert paths[1].startswith("e/missing-tenant/")
+    assert [path.count("/") for path in paths[1:]] == [2, 2]
+    assert first.path.startswith("Manifest/2026/01/31/11/")

@@ -11,15 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from metriclake._errors import LakeError, StaleSeal
 from metriclake.books import STORE
-from metriclake.entry import Entry, EntryKind, Seal, decode_manifest
+from metriclake.entry import Entry, EntryKind, Seal, decode_manifest, encode_manifest
 from metriclake.gateway.doors import Ids, accept_metrics
 from metriclake.journal import SqliteJournal
 from metriclake.stream import Directory, FileDirectory, Lake, Limits, NoDirectory, Plan, StreamWorker
-from metriclake.stream.compose import Composed, compose, sort
+from metriclake.stream.compose import Composed, compose, describe, sort
 from metriclake.stream.lake import pack
 from patience import until
 from stream.plans import event, events, lines, metric, plan
@@ -74,12 +75,13 @@ def seal_of(journal: SqliteJournal, first: int = 1, last: int = 1, version: int 
     return seal
 
 
-def objects_of(journal: SqliteJournal, seal: Seal) -> Composed:
+def objects_of(journal: SqliteJournal, seal: Seal, of: Plan | None = None) -> Composed:
     """
     Return what a worker makes of a seal.
     """
+    used = of or plan()
     entries = journal.read(0, seal.first, seal.last)
-    return compose(sort(entries, seal, plan()), entries, seal, plan(), {"acme": {}})
+    return compose(sort(entries, seal, used), entries, seal, used, {"acme": {}})
 
 
 def below(lake: Lake, prefix: str) -> list[dict[str, Any]]:
@@ -212,6 +214,43 @@ def test_torn_object_is_replaced(journal: SqliteJournal, lake: Lake, kind: str) 
     assert len(journal.announcements(0, 10)) == 1
     assert all(lake.get(content.about.path) == content.lines for content in made.contents)
     assert journal.books(STORE).balanced
+
+
+@pytest.mark.parametrize("suffix", ["", ".snappy"])
+@pytest.mark.parametrize("kind", ["Data", "Archive"])
+def test_object_torn_between_lines_is_replaced(journal: SqliteJournal, lake: Lake, kind: str, suffix: str) -> None:
+    """
+    Plain lines and Snappy do not tell that the second half is gone: without a manifest they are not trusted.
+    """
+    used = plan(suffix=suffix)
+    put(journal, events(*(event(str(number)) for number in range(1000))))
+    made = objects_of(journal, seal_of(journal), used)
+    (torn,) = (content for content in made.contents if content.about.path.startswith(kind))
+    lake.put(torn.about.path, b"".join(torn.lines.splitlines(keepends=True)[:500]))
+    failed = work(journal, lake, plan_of=lambda _version: used).failure
+
+    assert failed is None
+    assert all(lake.get(content.about.path) == content.lines for content in made.contents)
+    assert [one.rows for one in journal.announcements(0, 10)] == [1000]
+    assert journal.books(STORE).balanced
+
+
+def test_plain_object_wins_where_a_manifest_names_it(journal: SqliteJournal, lake: Lake) -> None:
+    """
+    What a dead worker of another version has finished, up to its manifest, stays as it is.
+    """
+    used = plan(suffix="")
+    put(journal, events(event("1"), event("2")))
+    made = objects_of(journal, seal_of(journal), used)
+    assert made.manifest.data is not None
+    written = lines({**metric("1"), "metric_name": "uploads"})
+    data = describe(made.manifest.data.path, written, None, Counter({("acme", "uploads"): 1}))
+    lake.put(data.path, written)
+    lake.put(made.path, encode_manifest(msgspec.structs.replace(made.manifest, data=data)))
+    work(journal, lake, plan_of=lambda _version: used)
+
+    assert lake.get(data.path) == written
+    assert [(one.rows, one.counts) for one in journal.announcements(0, 10)] == [(1, {("acme", "uploads"): 1})]
 
 
 def test_lake_that_holds_something_else_is_not_trusted(journal: SqliteJournal, lake: Lake) -> None:

@@ -4,10 +4,51 @@ What the admin routes say about themselves in the OpenAPI document.
 
 from __future__ import annotations
 
-from metriclake.openapi import Answer, Operation
+from metriclake.admin.lake import RetryTerms
+from metriclake.openapi import Answer, Content, Example, Operation
 
 _PAGE = {200: Answer("The page", "text/html", {"type": "string"})}
 _ASSET = {200: Answer("The file", "*/*", {"type": "string"})}
+_SLICE = {200: Answer("A slice of the answer, with `next` where to go on", schema={"type": "object"})}
+_LAKE = (
+    Operation(
+        "/v1/admin/lake/check",
+        "get",
+        "admin",
+        "Hold a part of the lake against its manifests",
+        key="adminKey",
+        answers=_SLICE,
+        problems=(400, 401),
+    ),
+    Operation(
+        "/v1/admin/errors",
+        "get",
+        "admin",
+        "Count refused records by reason, tenant and metric",
+        key="adminKey",
+        answers=_SLICE,
+        problems=(400, 401),
+    ),
+    Operation(
+        "/v1/admin/errors/records",
+        "get",
+        "admin",
+        "Return refused records, raw ones among it",
+        key="adminKey",
+        answers=_SLICE,
+        problems=(400, 401),
+    ),
+    Operation(
+        "/v1/admin/errors/retry",
+        "post",
+        "admin",
+        "Send refused records through the journal again",
+        key="adminKey",
+        takes=(Content("application/json", RetryTerms, (Example("count what would be sent", {"dry_run": True}),)),),
+        answers=_SLICE,
+        problems=(400, 401, 429, 503),
+    ),
+)
 
 
 def described() -> tuple[Operation, ...]:
@@ -24,6 +65,7 @@ def described() -> tuple[Operation, ...]:
             answers={200: Answer("What `metriclake status --json` prints", schema={"type": "object"})},
             problems=(401, 503),
         ),
+        *_LAKE,
         Operation("/admin", "get", "pages", "Return the internal page, a shell without data", answers=_PAGE),
         Operation(
             "/admin/{file}", "get", "pages", "Return a file of the internal page", answers=_ASSET, problems=(404,)

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from metriclake.books import Books, Delta
-from metriclake.entry import Announcement, Checkpointed, Entry, EntryInfo, Position, Seal, StoredEntry
+from metriclake.entry import Announcement, Checkpointed, Entry, EntryInfo, Position, Retried, Seal, StoredEntry
 
 
 class Journal(Protocol):
@@ -34,6 +34,18 @@ class Journal(Protocol):
     def append(self, entry: Entry) -> Future[Position]:
         """
         Take an entry; the future is done when it is durable. Raises JournalFull at once when above the quota.
+        """
+
+    def retry(self, entries: Sequence[Entry], retried: Sequence[Retried]) -> None:
+        """
+        In one transaction: take entries and keep which refused records they are. Raises JournalFull above the quota.
+
+        Raises StaleSeal where another retry was first: what is kept of an object is not what was read before.
+        """
+
+    def retried(self, path: str) -> bytes | None:
+        """
+        Return what `retry` has kept of an object, None where nothing of it was sent again.
         """
 
     def wait(self, timeout: float) -> bool:

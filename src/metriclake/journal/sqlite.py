@@ -24,7 +24,17 @@ import msgspec
 from metriclake._errors import JournalFull, JournalUnavailable, MetriclakeError, NewerFormat, StaleSeal
 from metriclake.books import DOMAIN_EVENTS, STREAM, Books, Counts, Delta, Key, build
 from metriclake.crashpoints import CrashPoint, reach
-from metriclake.entry import Announcement, Checkpointed, Entry, EntryInfo, EntryKind, Position, Seal, StoredEntry
+from metriclake.entry import (
+    Announcement,
+    Checkpointed,
+    Entry,
+    EntryInfo,
+    EntryKind,
+    Position,
+    Retried,
+    Seal,
+    StoredEntry,
+)
 from metriclake.event import NO_TENANT
 from metriclake.journal.drain import Drain
 
@@ -55,6 +65,9 @@ CREATE TABLE counters (
   PRIMARY KEY (scope, tenant, metric, counter)) WITHOUT ROWID;
 CREATE TABLE pipelines (version INTEGER PRIMARY KEY, text TEXT NOT NULL);
 """
+
+_RETRIED = "CREATE TABLE IF NOT EXISTS retried (object TEXT PRIMARY KEY, lines BLOB NOT NULL) WITHOUT ROWID"
+"""Came later than format 1, and is nothing to those who do not know it."""
 
 
 @dataclass(slots=True)
@@ -110,6 +123,7 @@ class SqliteJournal:
             raise NewerFormat(
                 f"the journal {self._path} has format {found}, this version of metriclake reads {FORMAT}: upgrade"
             )
+        connection.execute(_RETRIED)
         self._identity = self._meta(connection, "identity")
         connection.execute("DELETE FROM pipelines WHERE version NOT IN (SELECT version FROM seals WHERE announced = 0)")
         waiting = connection.execute("SELECT coalesce(sum(size), 0), max(offset) FROM entries").fetchone()
@@ -153,6 +167,28 @@ class SqliteJournal:
                 self._drain.seconds_until(over, time.monotonic()),
             )
         return self._submit(lambda connection: self._insert(connection, entry), append=True)
+
+    def retry(self, entries: Sequence[Entry], retried: Sequence[Retried]) -> None:
+        """
+        Take entries and keep which refused records they are.
+        """
+        if self._backlog + sum(len(entry.body) for entry in entries) > self._quota:
+            raise JournalFull(f"the journal holds {self._backlog} bytes that are not in the lake yet: try again later")
+
+        def write(connection: sqlite3.Connection) -> None:
+            for one in retried:
+                _keep_retried(connection, one)
+            for entry in entries:
+                self._insert(connection, entry)
+
+        self._submit(write, append=True).result()
+
+    def retried(self, path: str) -> bytes | None:
+        """
+        Return what `retry` has kept of an object.
+        """
+        rows = self._query("SELECT lines FROM retried WHERE object = ?", (path,))
+        return bytes(rows[0][0]) if rows else None
 
     def _insert(self, connection: sqlite3.Connection, entry: Entry) -> Position:
         offset = self._next
@@ -461,6 +497,13 @@ def _pin(connection: sqlite3.Connection, seal: Seal, answers: bytes) -> bytes:
     if row is None or row[0] is None:
         raise StaleSeal(f"seal {seal.number} of partition {seal.partition} is announced already, or was never made")
     return bytes(row[0])
+
+
+def _keep_retried(connection: sqlite3.Connection, retried: Retried) -> None:
+    row = connection.execute("SELECT lines FROM retried WHERE object = ?", (retried.object,)).fetchone()
+    if (row[0] if row else None) != retried.before:
+        raise StaleSeal(f"another retry has sent records of {retried.object} first: run it again")
+    connection.execute("INSERT OR REPLACE INTO retried VALUES (?, ?)", (retried.object, retried.lines))
 
 
 def _insert_announcement(connection: sqlite3.Connection, announcement: Announcement) -> int:

@@ -5,19 +5,25 @@ What EventBridge rules and Firehose do: batch, seal, match and transform, valida
 from metriclake.stream.batcher import Close, Limits, Wait, Waiting, decide
 from metriclake.stream.compose import Plan
 from metriclake.stream.directory import CurrentDirectory, Directory, FileDirectory, NoDirectory
-from metriclake.stream.lake import Lake
+from metriclake.stream.lake import SUFFIXES, Lake
+from metriclake.stream.refused import Refusals, Terms
+from metriclake.stream.verify import LakeCheck
 from metriclake.stream.worker import StreamWorker
 
 __all__ = [
+    "SUFFIXES",
     "Close",
     "CurrentDirectory",
     "Directory",
     "FileDirectory",
     "Lake",
+    "LakeCheck",
     "Limits",
     "NoDirectory",
     "Plan",
+    "Refusals",
     "StreamWorker",
+    "Terms",
     "Wait",
     "Waiting",
     "decide",

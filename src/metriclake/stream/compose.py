@@ -11,7 +11,7 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from metriclake._errors import EventTooComplex
 from metriclake.books import Key
 from metriclake.entry import EntryKind, LakeObject, Manifest, Seal, StoredEntry, as_rows
 from metriclake.event import NO_METRIC, NO_TENANT, DropReason, MetricEvent, tenant_of
+from metriclake.prefix import DEFAULT_LAYOUT, Layout, Moment
 from metriclake.rules import RuleSet
 from metriclake.stream.directory import Attributes
 from metriclake.stream.steps import VALIDATE, Draft, Refusal, Terms, as_dimensions, put_attributes
@@ -36,7 +37,7 @@ class Plan:
     What a version of the pipeline file says to the stream.
 
     `retention` and `future` are microseconds; `suffix` is the objects' compression; `types` are the declared types of
-    measures, by metric and measure.
+    measures, by metric and measure; `layout` is where objects lie.
     """
 
     version: int
@@ -46,6 +47,7 @@ class Plan:
     suffix: str
     types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     accept_unknown: bool = True
+    layout: Layout = DEFAULT_LAYOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def compose(batch: Sorted, entries: Sequence[StoredEntry], seal: Seal, plan: Pla
     """
     Enrich and write out: the objects of the seal and their manifest.
     """
-    place = _Place(seal, plan.suffix)
+    place = _Place(seal, plan)
     events, refused = _enriched(batch, plan, answers)
     data = _data(place, events)
     errors = _errors(place, refused, seal)
@@ -145,7 +147,7 @@ def compose(batch: Sorted, entries: Sequence[StoredEntry], seal: Seal, plan: Pla
         errors=[content.about for content in errors],
         archive=archive.about if archive else None,
     )
-    return Composed(contents, manifest, place.path("Manifest", ".json"))
+    return Composed(contents, manifest, place.manifest)
 
 
 def describe(
@@ -170,7 +172,7 @@ def recount(about: LakeObject, lines: bytes) -> LakeObject:
     """
     counts: Counter[Key] = Counter()
     if about.reason is not None:
-        for error in map(_DECODE_ERROR.decode, lines.splitlines()):
+        for error in read_errors(lines):
             counts[error.tenantId, error.metricName] += 1
         return describe(about.path, lines, DropReason(about.reason), counts)
     if about.counts:
@@ -184,19 +186,32 @@ class _Place:
     Where the objects of a seal lie: named by the seal alone, so that a second try finds the first one's.
     """
 
-    def __init__(self, seal: Seal, suffix: str) -> None:
+    def __init__(self, seal: Seal, plan: Plan) -> None:
         when = datetime.fromtimestamp(seal.oldest_at / _MICROSECONDS, UTC)
-        self._hour = when.strftime("%Y/%m/%d/%H")
+        self._moment = Moment(when, f"{seal.journal}-{seal.partition}-{seal.number}")
         self._name = f"{seal.journal}-{seal.partition}-{seal.number:010d}-{when:%Y-%m-%d-%H-%M-%S}"
-        self._suffix = suffix
+        self._suffix = f".ndjson{plan.suffix}"
+        self._layout = plan.layout
 
-    def path(self, prefix: str, suffix: str | None = None) -> str:
-        return f"{prefix}/{self._hour}/{self._name}{suffix or '.ndjson' + self._suffix}"
+    @property
+    def data(self) -> str:
+        return f"{self._layout.data(self._moment)}{self._name}{self._suffix}"
+
+    def error(self, reason: str) -> str:
+        return f"{self._layout.error(replace(self._moment, reason=reason))}{self._name}{self._suffix}"
+
+    @property
+    def archive(self) -> str:
+        return f"Archive/{self._moment.when:%Y/%m/%d/%H}/{self._name}{self._suffix}"
+
+    @property
+    def manifest(self) -> str:
+        return f"Manifest/{self._moment.when:%Y/%m/%d/%H}/{self._name}.json"
 
 
-class _ErrorRecord(msgspec.Struct, frozen=True):
+class ErrorRecord(msgspec.Struct, frozen=True):
     """
-    Firehose's error record, one a line, and of whom it speaks.
+    Firehose's error record, one a line; of whom it speaks, and what `rawData` is: an entry's kind.
     """
 
     attemptsMade: int  # noqa: N815 - Firehose's own name, as the five below
@@ -207,6 +222,15 @@ class _ErrorRecord(msgspec.Struct, frozen=True):
     rawData: str  # noqa: N815
     tenantId: str = NO_TENANT  # noqa: N815 - spelled as its neighbours
     metricName: str = NO_METRIC  # noqa: N815
+    entryKind: str = ""  # noqa: N815
+
+
+class _DomainEvent(msgspec.Struct):
+    """
+    The key that every accepted domain event has and no metric event.
+    """
+
+    detail_type: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="detail-type", default=msgspec.UNSET)
 
 
 class _Shape(msgspec.Struct):
@@ -223,7 +247,22 @@ _ENCODER = msgspec.json.Encoder()
 _DECODE_SHAPE = msgspec.json.Decoder(_Shape)
 _DECODER = msgspec.json.Decoder()
 _DECODE_EVENT = msgspec.json.Decoder(MetricEvent)
-_DECODE_ERROR = msgspec.json.Decoder(_ErrorRecord)
+_DECODE_KEYS = msgspec.json.Decoder(_DomainEvent)
+_DECODE_ERROR = msgspec.json.Decoder(ErrorRecord)
+
+
+def read_errors(lines: bytes) -> list[ErrorRecord]:
+    """
+    Return the records of an `Error/` object. Raises ValueError where it holds something else.
+    """
+    return list(map(_DECODE_ERROR.decode, lines.splitlines()))
+
+
+def kind_of(raw: bytes) -> EntryKind:
+    """
+    Tell by which door an accepted record came.
+    """
+    return EntryKind.METRICS if _DECODE_KEYS.decode(raw).detail_type is msgspec.UNSET else EntryKind.EVENTS
 
 
 def _drafts(entries: Sequence[StoredEntry], rules: RuleSet, batch: Sorted) -> Iterator[Draft]:
@@ -286,7 +325,7 @@ def _data(place: _Place, events: list[MetricEvent]) -> Content | None:
         return None
     lines = _ENCODER.encode_lines(events)
     counts = Counter((event.metadata["tenant_id"], event.metric_name) for event in events)
-    return Content(describe(place.path("Data"), lines, None, counts), lines)
+    return Content(describe(place.data, lines, None, counts), lines)
 
 
 def _errors(place: _Place, refused: list[Refused], seal: Seal) -> list[Content]:
@@ -297,14 +336,14 @@ def _errors(place: _Place, refused: list[Refused], seal: Seal) -> list[Content]:
     for reason, records in sorted(by_reason.items()):
         lines = b"\n".join(_ENCODER.encode(_error(record, seal)) for record in records) + b"\n"
         counts = Counter(record.draft.account for record in records)
-        contents.append(Content(describe(place.path(f"Error/{reason}"), lines, reason, counts), lines))
+        contents.append(Content(describe(place.error(reason), lines, reason, counts), lines))
     return contents
 
 
-def _error(record: Refused, seal: Seal) -> _ErrorRecord:
+def _error(record: Refused, seal: Seal) -> ErrorRecord:
     tenant, metric = record.draft.account
     code = "".join(word.capitalize() for word in record.reason.split("-"))
-    return _ErrorRecord(
+    return ErrorRecord(
         attemptsMade=1,
         arrivalTimestamp=record.draft.arrived_at // 1000,
         errorCode=f"Metriclake.{code}",
@@ -313,12 +352,13 @@ def _error(record: Refused, seal: Seal) -> _ErrorRecord:
         rawData=base64.b64encode(record.draft.raw).decode("ascii"),
         tenantId=tenant,
         metricName=metric,
+        entryKind=kind_of(record.draft.raw),
     )
 
 
 def _archive(place: _Place, entries: Sequence[StoredEntry]) -> Content | None:
     lines = b"".join(entry.body for entry in entries if entry.kind is EntryKind.EVENTS)
-    return Content(describe(place.path("Archive"), lines), lines) if lines else None
+    return Content(describe(place.archive, lines), lines) if lines else None
 
 
 def _integers(plan: Plan, metrics: set[str]) -> dict[str, list[str]]:

@@ -2,7 +2,9 @@
 Put objects into the lake once, durably, and read them back whole or not at all.
 
 An object that is already there wins, if it is whole. On a local folder, object and directories are fsynced before
-`put` returns; what a power cut has left torn is replaced, since nothing can have been announced of it.
+`put` returns; what a power cut has left torn is replaced, since nothing can have been announced of it. zstd, gzip and
+ZIP tell a torn object by themselves. Plain lines and Snappy do not: there another content than the one to put wins only
+if the caller vouches for it.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import obstore
@@ -18,8 +21,12 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
 
 from metriclake._errors import LakeError
+from metriclake.stream.framing import Torn, snappy, unsnappy, unzipped, zipped
 
-SUFFIXES = {"zstd": ".zst", "gzip": ".gz"}
+SUFFIXES = {"zstd": ".zst", "gzip": ".gz", "none": "", "snappy": ".snappy", "zip": ".zip"}
+"""What each compression adds to an object's name."""
+
+_TELLING = (".zst", ".gz", ".zip", ".json")
 _ZSTD_LEVEL = 3
 _GZIP_LEVEL = 6
 
@@ -43,16 +50,18 @@ class Lake:
         except (OSError, BaseError) as error:
             raise LakeError(f"the lake {root} cannot be opened ({error}): see to the folder and its rights") from error
 
-    def put(self, path: str, content: bytes) -> bytes:
+    def put(self, path: str, content: bytes, vouched: Callable[[bytes], bool] = lambda _found: False) -> bytes:
         """
         Make `content` the object at `path` and return it; return the object's content if a whole one is there already.
+
+        `vouched` is asked about what is found in a format that does not tell a torn object from a whole one.
         """
         packed = pack(path, content)
         try:
             obstore.put(self._store, path, packed, mode="create")
         except AlreadyExistsError:
             found = self._whole(path)
-            if found is not None:
+            if found is not None and (path.endswith(_TELLING) or found == content or vouched(found)):
                 self._sync(path)
                 return found
             self._replace(path, packed)
@@ -65,13 +74,53 @@ class Lake:
         """
         Return the content of the object at `path`.
         """
+        packed = self.packed(path)
+        if packed is None:
+            raise LakeError(f"the lake object {path} is not there: was it moved or deleted?")
+        return unpack(path, packed)
+
+    def packed(self, path: str) -> bytes | None:
+        """
+        Return the object at `path` as it lies there, None where it is not.
+        """
         try:
-            packed = obstore.get(self._store, path).bytes().to_bytes()
-        except FileNotFoundError as error:
-            raise LakeError(f"the lake object {path} is not there: was it moved or deleted?") from error
+            return obstore.get(self._store, path).bytes().to_bytes()
+        except FileNotFoundError:
+            return None
         except BaseError as error:
             raise LakeError(f"the lake object {path} cannot be read ({_first_line(error)})") from error
-        return unpack(path, packed)
+
+    def has(self, path: str) -> bool:
+        """
+        Tell whether there is an object at `path`.
+        """
+        try:
+            obstore.head(self._store, path)
+        except FileNotFoundError:
+            return False
+        except BaseError as error:
+            raise LakeError(f"the lake object {path} cannot be read ({_first_line(error)})") from error
+        return True
+
+    def listed(self, folder: str) -> list[str]:
+        """
+        Return what lies in a folder (`""`, or one that ends with a slash) by name; folders in it end with a slash.
+        """
+        try:
+            found = obstore.list_with_delimiter(self._store, folder)
+        except BaseError as error:
+            raise LakeError(f"the lake folder {folder} cannot be listed ({_first_line(error)})") from error
+        return sorted([*(f"{name}/" for name in found["common_prefixes"]), *(one["path"] for one in found["objects"])])
+
+    def walk(self, folder: str, after: str = "") -> Iterator[str]:
+        """
+        Yield the objects below a folder by name, from the first after `after`; one folder at a time is held.
+        """
+        for name in self.listed(folder):
+            if name.endswith("/") and (name > after or after.startswith(name)):
+                yield from self.walk(name, after)
+            elif not name.endswith("/") and name > after:
+                yield name
 
     def _whole(self, path: str) -> bytes | None:
         try:
@@ -108,23 +157,31 @@ def pack(path: str, content: bytes) -> bytes:
         return zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compress(content)
     if path.endswith(".gz"):
         return gzip.compress(content, _GZIP_LEVEL, mtime=0)
+    if path.endswith(".snappy"):
+        return snappy(content)
+    if path.endswith(".zip"):
+        return zipped(path.rpartition("/")[2].removesuffix(".zip"), content)
     return content
 
 
 def unpack(path: str, packed: bytes) -> bytes:
     """
-    Undo `pack`. Raises LakeError where the object is torn: both formats carry a checksum.
+    Undo `pack`. Raises LakeError where the object is torn, as far as its format tells.
     """
     if path.endswith(".gz") and not packed:
         raise LakeError(f"the lake object {path} is torn: it is empty")
-    if path.endswith(".json") and not packed.endswith(b"\n"):
+    if path.endswith((".json", ".ndjson")) and not packed.endswith(b"\n"):
         raise LakeError(f"the lake object {path} is torn: its last line has no end")
     try:
         if path.endswith(".zst"):
             return zstandard.ZstdDecompressor().decompress(packed)
         if path.endswith(".gz"):
             return gzip.decompress(packed)
-    except (zstandard.ZstdError, OSError, EOFError, zlib.error) as error:
+        if path.endswith(".snappy"):
+            return unsnappy(packed)
+        if path.endswith(".zip"):
+            return unzipped(packed)
+    except (Torn, zstandard.ZstdError, OSError, EOFError, zlib.error) as error:
         raise LakeError(f"the lake object {path} is torn: it does not decompress") from error
     return packed
 

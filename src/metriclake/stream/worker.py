@@ -8,6 +8,7 @@ result: seals, the directory's answers and objects are each made once.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -31,6 +32,7 @@ from metriclake.entry import (
     as_counts,
     decode_manifest,
     encode_manifest,
+    objects_of,
 )
 from metriclake.event import NO_TENANT
 from metriclake.stream.batcher import Close, Limits, Wait, Waiting, decide
@@ -248,24 +250,39 @@ class StreamWorker:
         Write the objects, then the manifest that says they are all there; return what the lake holds of it.
         """
         archive = composed.manifest.archive
+        manifest_path = composed.path
         jobs = [
-            self._archiver.submit(self._put_one, content) for content in composed.contents if content.about is archive
+            self._archiver.submit(self._put_one, content, manifest_path)
+            for content in composed.contents
+            if content.about is archive
         ]
-        rest = [content for content in composed.contents if content.about is not archive]
-        written = {about.path: about for about in (*map(self._put_one, rest), *(job.result() for job in jobs))}
+        rest = [self._put_one(one, manifest_path) for one in composed.contents if one.about is not archive]
+        written = {about.path: about for about in (*rest, *(job.result() for job in jobs))}
         reach(CrashPoint.PUT)
         manifest = _with_written(composed.manifest, written)
         kept = self._lake.put(composed.path, encode_manifest(manifest))
         return decode_manifest(composed.path, kept)
 
-    def _put_one(self, content: Content) -> LakeObject:
-        kept = self._lake.put(content.about.path, content.lines)
+    def _put_one(self, content: Content, manifest_path: str) -> LakeObject:
+        path = content.about.path
+        kept = self._lake.put(path, content.lines, lambda found: self._vouched(found, path, manifest_path))
         if kept == content.lines:
             return content.about
         try:
             return recount(content.about, kept)
         except ValueError as error:
             raise LakeError(f"the lake object {content.about.path} holds lines of another format") from error
+
+    def _vouched(self, found: bytes, path: str, manifest_path: str) -> bool:
+        """
+        Tell whether a dead worker's manifest names what was found: it went last, when all objects were durable.
+        """
+        try:
+            manifest = decode_manifest(manifest_path, self._lake.get(manifest_path))
+        except LakeError:
+            return False
+        named = {about.path: about.sha256 for about in objects_of(manifest)}
+        return named.get(path) == hashlib.sha256(found).hexdigest()
 
 
 def _with_written(manifest: Manifest, written: dict[str, LakeObject]) -> Manifest:
