@@ -44,7 +44,19 @@ from metriclake.problems import as_json, on_error, on_http_error, problem
 from metriclake.query import Query
 from metriclake.rules import Pattern, Rule, RuleSet, Transform
 from metriclake.store import Catalogue, Engine, Loader, TenantReader, prepare
-from metriclake.stream import Directory, FileDirectory, Lake, Limits, NoDirectory, Plan, StreamWorker
+from metriclake.stream import (
+    CachedDirectory,
+    CacheTerms,
+    Directory,
+    DirectoryState,
+    FileDirectory,
+    Lake,
+    Limits,
+    NoDirectory,
+    Plan,
+    StreamWorker,
+)
+from metriclake.stream.sources import HttpSource, PythonSource, Source, SqlSource
 from metriclake.tokens import Keys, load_keys
 
 _MEGABYTE = 1024 * 1024
@@ -83,16 +95,40 @@ def configure(path: Path, environ: Mapping[str, str]) -> Configured:
     loaded = load(path, environ)
     faults: list[Fault] = []
     plan = _plan(loaded, faults)
-    directory: Directory = NoDirectory()
-    tenants = loaded.pipeline.tenants.file
-    if tenants is not None:
-        try:
-            directory = FileDirectory(loaded.resolve(tenants))
-        except MetriclakeError as error:
-            faults.append(Fault(loaded.place("tenants", "file"), str(error)))
+    directory = _directory(loaded, faults)
     if faults:
         raise InvalidPipeline(tuple(faults))
     return Configured(loaded, plan, directory, path.read_text(encoding="utf-8"))
+
+
+def _directory(loaded: LoadedPipeline, faults: list[Fault]) -> Directory:
+    tenants = loaded.pipeline.tenants
+    terms = CacheTerms(_seconds(tenants.ttl), _seconds(tenants.unknown_ttl), tenants.cache_size)
+    try:
+        if tenants.file is not None:
+            return FileDirectory(loaded.resolve(tenants.file))
+        source = _source(loaded)
+        if source is not None:
+            return CachedDirectory(source, terms, _seconds(tenants.timeout))
+    except MetriclakeError as error:
+        (key,) = tenants.sources
+        faults.append(Fault(loaded.place("tenants", key), str(error)))
+    return NoDirectory()
+
+
+def _source(loaded: LoadedPipeline) -> Source | None:
+    tenants = loaded.pipeline.tenants
+    if tenants.http is not None:
+        return HttpSource(tenants.http.url, tenants.http.batch, tenants.http.headers)
+    if tenants.sql is not None:
+        return SqlSource(tenants.sql.url, tenants.sql.statement)
+    if tenants.python is not None:
+        return PythonSource(tenants.python, loaded.path.parent.resolve())
+    return None
+
+
+def _seconds(text: str) -> float:
+    return duration(text).total_seconds()
 
 
 def _plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
@@ -158,6 +194,7 @@ class Server:
         store = loaded.pipeline.store
         self._journal = SqliteJournal(_place(loaded, loaded.pipeline.journal, data.journal), JOURNAL_QUOTA_BYTES)
         opened.callback(self._journal.close)
+        opened.callback(configured.directory.close)
         self._journal.keep_pipeline(configured.plan.version, configured.text)
         self._lake = Lake(_place(loaded, loaded.pipeline.lake, data.lake))
         self._engine = Engine(_place(loaded, store.url, data.store))
@@ -205,7 +242,7 @@ class Server:
             lambda tenant: TenantReader(self._engine, self._catalogue, tenant),
             self.keys.signing,
             lambda: self._configured.declared,
-            lambda tenant: self._configured.directory.resolve([tenant])[tenant] or {},
+            lambda tenant: self._configured.directory.resolve([tenant]).get(tenant) or {},
             self.fresh_as_of,
         )
         admin = Admin(self.keys.admin, self.status)
@@ -222,7 +259,9 @@ class Server:
         return as_json({"status": "ready", "failures": failures})
 
     def _failures(self) -> list[str]:
-        return [str(failure) for failure in (self._stream.failure, self._loading.failure) if failure is not None]
+        directory = self._configured.directory.state()
+        away = [f"tenants: {directory.reason}"] if directory.reason else []
+        return away + [str(one) for one in (self._stream.failure, self._loading.failure) if one is not None]
 
     def rules(self, event: dict[str, Any]) -> Sequence[Rule]:
         """
@@ -250,7 +289,9 @@ class Server:
             name: {"lag_seconds": round(lag, 3), "waiting": waiting}
             for name, (lag, waiting) in (("stream", self._stream.lag), ("store", self._loading.lag))
         }
-        return {"stages": stages, **self.books().as_json(), "failures": self._failures()}
+        books = self.books()
+        directory = _directory_state(self._configured.directory.state(), books)
+        return {"stages": stages, **books.as_json(), "directory": directory, "failures": self._failures()}
 
     def fresh_as_of(self) -> datetime:
         """
@@ -286,6 +327,20 @@ class _Unset(dict[str, str]):
 
     def __contains__(self, _name: object) -> bool:
         return True
+
+
+def _directory_state(state: DirectoryState, books: Books) -> dict[str, Any]:
+    held = [(account.tenant, account.held) for account in books.accounts if account.held]
+    since = state.unavailable_since
+    return {
+        "source": state.source,
+        "unavailable_since": None if since is None else datetime.fromtimestamp(since, UTC).isoformat(),
+        "reason": state.reason,
+        "stale_tenants": state.stale_tenants,
+        "stale_answers": state.stale_answers,
+        "held": sum(amount for _, amount in held),
+        "held_tenants": len({tenant for tenant, _ in held}),
+    }
 
 
 def _place(loaded: LoadedPipeline, url: str | None, default: Path) -> Path:

@@ -214,8 +214,10 @@ VALIDATE: tuple[Step, ...] = (
 def put_attributes(draft: Draft, answers: Mapping[str, Attributes | None], *, accept_unknown: bool) -> MetricEvent:
     """
     Enrich: give the tenant's attributes as dimensions `tenant_<name>`, and return the finished metric event.
+
+    A tenant that is missing in the answers is one of whom nothing could be said: it passes without attributes.
     """
-    attributes = answers.get(draft.tenant)
+    attributes = answers.get(draft.tenant, _NO_TYPES)
     if attributes is None and not accept_unknown:
         raise Refusal(DropReason.UNKNOWN_TENANT, "the tenants' directory does not know this tenant")
     metadata = {"tenant_id": draft.tenant, "event_id": draft.event_id, **draft.dimensions}
