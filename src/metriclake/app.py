@@ -145,6 +145,7 @@ def _plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
             for name, metric in pipeline.metrics.items()
         },
         accept_unknown=pipeline.tenants.unknown == "accept",
+        wait=pipeline.tenants.unavailable == "wait",
     )
 
 

@@ -91,8 +91,6 @@ class TenantsSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     rest is how long an answer is fresh, how long a look-up may take and how many answers are kept.
     """
 
-    later: ClassVar[dict[str, tuple[Any, ...] | None]] = {"unavailable": ("wait",)}
-
     file: str | None = None
     http: HttpTenantsSpec | None = None
     sql: SqlTenantsSpec | None = None

@@ -36,7 +36,7 @@ class Plan:
     What a version of the pipeline file says to the stream.
 
     `retention` and `future` are microseconds; `suffix` is the objects' compression; `types` are the declared types of
-    measures, by metric and measure.
+    measures, by metric and measure. `wait` holds aside what comes while nothing can be said of its tenant.
     """
 
     version: int
@@ -46,6 +46,7 @@ class Plan:
     suffix: str
     types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     accept_unknown: bool = True
+    wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class Sorted:
     passed: list[Draft] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     received: Counter[Key] = field(default_factory=Counter)
+    held: Counter[Key] = field(default_factory=Counter)
+    freed: Counter[Key] = field(default_factory=Counter)
     matched: int = 0
     unmatched: int = 0
 
@@ -140,6 +143,8 @@ def compose(batch: Sorted, entries: Sequence[StoredEntry], seal: Seal, plan: Pla
         matched=batch.matched,
         unmatched=batch.unmatched,
         received=as_rows(batch.received),
+        held=as_rows(batch.held),
+        freed=as_rows(batch.freed),
         integers=_integers(plan, {event.metric_name for event in events}),
         data=data.about if data else None,
         errors=[content.about for content in errors],
@@ -326,17 +331,3 @@ def _integers(plan: Plan, metrics: set[str]) -> dict[str, list[str]]:
         for metric in sorted(metrics)
     }
     return {metric: names for metric, names in declared.items() if names}
-
-
-def encode_answers(answers: Answers) -> bytes:
-    """
-    Return the directory's answers as the journal pins them.
-    """
-    return _ENCODER.encode(answers)
-
-
-def decode_answers(pinned: bytes) -> dict[str, Any]:
-    """
-    Undo `encode_answers`.
-    """
-    return msgspec.json.decode(pinned, type=dict[str, dict[str, str] | None])
