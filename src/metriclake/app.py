@@ -294,12 +294,12 @@ class Server:
         directory = _directory_state(self._configured.directory.state(), books)
         return {"stages": stages, **books.as_json(), "directory": directory, "failures": self._failures()}
 
-    def fresh_as_of(self) -> datetime:
+    def fresh_as_of(self, tenant: str) -> datetime:
         """
-        Return the moment up to which every accepted event is in the store.
+        Return the moment up to which every accepted event that may be a tenant's is in the store.
         """
         now = datetime.now(UTC)
-        oldest = self._journal.oldest_waiting(STORE)
+        oldest = self._journal.oldest_waiting(STORE, tenant)
         return now if oldest is None else datetime.fromtimestamp(oldest / 1_000_000, UTC)
 
     def _plan_of(self, version: int | None) -> Plan:

@@ -276,6 +276,14 @@ class JournalContract:
         (account,) = books.accounts
         return (account.received, account.in_flight, account.held, account.laked)
 
+    def test_held_waits_for_its_tenant_alone(self, journal: Journal) -> None:
+        """
+        The oldest arrival that a reader has not is that of what is held, for its tenant and for no one else.
+        """
+        holding(journal, held_of("acme"))
+
+        assert [journal.oldest_waiting(STORE, tenant) for tenant in ("acme", "globex", None)] == [1000, None, None]
+
     def test_held_is_freed_once(self, journal: Journal) -> None:
         """
         What a seal has taken no other seal can take, nor the same one in a second try that would take more.

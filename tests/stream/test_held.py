@@ -124,7 +124,7 @@ def test_refusal_after_waiting_keeps_the_record() -> None:
     (error,) = made.manifest.errors
     assert (error.reason, error.counts) == ("unknown-tenant", [("globex", "uploads", 1)])
     assert batch.passed[0].raw + b"\n" == entry.body
-    assert batch.passed[0].arrived_at == SEALED_AT
+    assert batch.passed[0].arrived_at == batch.freed_at == SEALED_AT
 
 
 @pytest.mark.parametrize(

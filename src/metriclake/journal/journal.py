@@ -139,9 +139,11 @@ class Journal(Protocol):
         Return the books of one moment, with `reader` as the store.
         """
 
-    def oldest_waiting(self, reader: str) -> int | None:
+    def oldest_waiting(self, reader: str, tenant: str | None = None) -> int | None:
         """
         Return when the oldest event arrived that `reader` has not, None where it has all.
+
+        What is held aside waits for nobody but its tenant: it counts where that `tenant` is asked for.
         """
 
     def close(self) -> None:

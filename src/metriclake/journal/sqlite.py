@@ -69,7 +69,8 @@ _HELD_TABLE = """
 CREATE TABLE IF NOT EXISTS held (
   number INTEGER PRIMARY KEY AUTOINCREMENT, partition INTEGER NOT NULL, tenant TEXT NOT NULL, seal INTEGER,
   oldest_at INTEGER NOT NULL, counts BLOB NOT NULL, size INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS held_by_tenant ON held (partition, seal, tenant, number, oldest_at, size);
+CREATE INDEX IF NOT EXISTS held_by_seal ON held (partition, seal, tenant, number, oldest_at, size);
+CREATE INDEX IF NOT EXISTS held_by_tenant ON held (tenant, oldest_at);
 """
 
 
@@ -367,16 +368,17 @@ class SqliteJournal:
             )
         return build(counters, in_flight, int(events), waiting)
 
-    def oldest_waiting(self, reader: str) -> int | None:
+    def oldest_waiting(self, reader: str, tenant: str | None = None) -> int | None:
         """
-        Return when the oldest event arrived that a reader has not.
+        Return when the oldest event arrived that a reader has not; what is held is of its tenant alone.
         """
         rows = self._query(
             "SELECT min(arrived_at) FROM ("
             " SELECT arrived_at FROM (SELECT arrived_at FROM entries ORDER BY partition, offset LIMIT 64)"
             " UNION ALL SELECT oldest_at FROM announcements WHERE number >"
-            "  coalesce((SELECT number FROM checkpoints WHERE reader = ?), 0))",
-            (reader,),
+            "  coalesce((SELECT number FROM checkpoints WHERE reader = ?), 0)"
+            " UNION ALL SELECT oldest_at FROM held WHERE tenant = ?)",
+            (reader, tenant),
         )
         return None if rows[0][0] is None else int(rows[0][0])
 

@@ -64,6 +64,8 @@ class Refused:
 class Sorted:
     """
     A batch after validation: what passed, what did not, and what became of the domain events.
+
+    `freed_at` is the oldest arrival of what was held before and goes on with it.
     """
 
     passed: list[Draft] = field(default_factory=list)
@@ -73,6 +75,7 @@ class Sorted:
     freed: Counter[Key] = field(default_factory=Counter)
     matched: int = 0
     unmatched: int = 0
+    freed_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ def compose(batch: Sorted, entries: Sequence[StoredEntry], seal: Seal, plan: Pla
         seal=seal.number,
         first=seal.first,
         last=seal.last,
-        oldest_at=seal.oldest_at,
+        oldest_at=seal.oldest_at if batch.freed_at is None else min(seal.oldest_at, batch.freed_at),
         sealed_at=seal.sealed_at,
         version=seal.version,
         matched=batch.matched,

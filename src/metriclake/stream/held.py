@@ -133,6 +133,7 @@ def take_back(batch: Sorted, freed: Sequence[Held], plan: Plan) -> None:
             else:
                 passed.append(draft)
     batch.passed = passed + batch.passed
+    batch.freed_at = min((one.oldest_at for one in freed), default=None)
 
 
 def _held(tenant: str, drafts: Sequence[Draft]) -> Held:
