@@ -41,6 +41,8 @@ def test_every_key_of_the_pipeline_file() -> None:
     text = _text("docs/pipeline-file.md")
     specs = (
         pipeline.TenantsSpec,
+        pipeline.HttpTenantsSpec,
+        pipeline.SqlTenantsSpec,
         pipeline.StreamSpec,
         pipeline.BufferSpec,
         pipeline.StoreSpec,

@@ -67,8 +67,11 @@ from metriclake.rules import Pattern, Rule, RuleSet, Transform
 from metriclake.store import Catalogue, Engine, Loader, TenantReader, fsync_folder, prepare
 from metriclake.stream import (
     SUFFIXES,
+    CachedDirectory,
+    CacheTerms,
     CurrentDirectory,
     Directory,
+    DirectoryState,
     FileDirectory,
     Lake,
     LakeCheck,
@@ -79,6 +82,7 @@ from metriclake.stream import (
     StreamWorker,
     Terms,
 )
+from metriclake.stream.sources import HttpSource, PythonSource, Source, SqlSource
 from metriclake.telemetry import Facts, Telemetry
 from metriclake.tokens import Keys, load_keys
 from metriclake.watch import Watcher
@@ -132,13 +136,7 @@ def configure(path: Path, environ: Mapping[str, str]) -> Configured:
     loaded = load(path, environ)
     faults: list[Fault] = []
     plan = _plan(loaded, faults)
-    directory: Directory = NoDirectory()
-    tenants = loaded.pipeline.tenants.file
-    if tenants is not None:
-        try:
-            directory = FileDirectory(loaded.resolve(tenants))
-        except MetriclakeError as error:
-            faults.append(Fault(loaded.place("tenants", "file"), str(error)))
+    directory = _directory(loaded, faults)
     if faults:
         raise InvalidPipeline(tuple(faults))
     return Configured(loaded, plan, directory, _rules_text(loaded))
@@ -152,12 +150,42 @@ def _rules_text(loaded: LoadedPipeline) -> str:
     """
     whole = msgspec.to_builtins(loaded.pipeline)
     kept = {
-        "tenants": {"unknown": whole["tenants"]["unknown"]},
+        "tenants": {name: whole["tenants"][name] for name in ("unknown", "unavailable")},
         "stream": whole["stream"],
         "store": {name: whole["store"][name] for name in ("hot", "retention")},
         "metrics": whole["metrics"],
     }
     return yaml.safe_dump(kept, allow_unicode=True)
+
+
+def _directory(loaded: LoadedPipeline, faults: list[Fault]) -> Directory:
+    tenants = loaded.pipeline.tenants
+    terms = CacheTerms(_seconds(tenants.ttl), _seconds(tenants.unknown_ttl), tenants.cache_size)
+    try:
+        if tenants.file is not None:
+            return FileDirectory(loaded.resolve(tenants.file))
+        source = _source(loaded)
+        if source is not None:
+            return CachedDirectory(source, terms, _seconds(tenants.timeout))
+    except MetriclakeError as error:
+        (key,) = tenants.sources
+        faults.append(Fault(loaded.place("tenants", key), str(error)))
+    return NoDirectory()
+
+
+def _source(loaded: LoadedPipeline) -> Source | None:
+    tenants = loaded.pipeline.tenants
+    if tenants.http is not None:
+        return HttpSource(tenants.http.url, tenants.http.batch, tenants.http.headers)
+    if tenants.sql is not None:
+        return SqlSource(tenants.sql.url, tenants.sql.statement)
+    if tenants.python is not None:
+        return PythonSource(tenants.python, loaded.path.parent.resolve())
+    return None
+
+
+def _seconds(text: str) -> float:
+    return duration(text).total_seconds()
 
 
 def _plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
@@ -175,6 +203,7 @@ def _plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
         },
         accept_unknown=pipeline.tenants.unknown == "accept",
         layout=layout(pipeline.stream.prefix, pipeline.stream.error_prefix),
+        wait=pipeline.tenants.unavailable == "wait",
     )
 
 
@@ -231,6 +260,7 @@ class Server:
         store = loaded.pipeline.store
         self._journal = SqliteJournal(_place(loaded, loaded.pipeline.journal, data.journal), JOURNAL_QUOTA_BYTES)
         opened.callback(self._journal.close)
+        opened.callback(configured.directory.close)
         self._journal.keep_pipeline(configured.plan.version, configured.text)
         self._gauge = DiskGauge(data.root, self._room)
         self._lake = Lake(_place(loaded, loaded.pipeline.lake, data.lake))
@@ -284,8 +314,18 @@ class Server:
                 self._refused = str(error)
                 _LOG.error("the pipeline file is refused; the one before stays in force", extra={"error": str(error)})
                 return False
-            self._swap(fresh)
+            self._swap(self._with_directory(fresh))
             return True
+
+    def _with_directory(self, fresh: Configured) -> Configured:
+        """
+        Keep the directory, and what it remembers, where the file asks for the same one; old ones are closed at the end.
+        """
+        if fresh.loaded.pipeline.tenants == self._configured.loaded.pipeline.tenants:
+            fresh.directory.close()
+            return replace(fresh, directory=self._configured.directory)
+        self._opened.callback(fresh.directory.close)
+        return fresh
 
     def _swap(self, fresh: Configured) -> None:
         before, store = self._configured.loaded.pipeline.store, fresh.loaded.pipeline.store
@@ -328,7 +368,7 @@ class Server:
             lambda tenant: TenantReader(self._engine, self._catalogue, tenant),
             self.keys.signing,
             lambda: self._configured.declared,
-            lambda tenant: self._configured.directory.resolve([tenant])[tenant] or {},
+            lambda tenant: self._configured.directory.resolve([tenant]).get(tenant) or {},
             self.fresh_as_of,
         )
         admin = Admin(self.keys.admin, self.status)
@@ -355,7 +395,9 @@ class Server:
         return as_json({"status": "ready", "failures": failures})
 
     def _failures(self) -> list[str]:
-        return [str(failure) for failure in (self._stream.failure, self._loading.failure) if failure is not None]
+        directory = self._configured.directory.state()
+        away = [f"tenants: {directory.reason}"] if directory.reason else []
+        return away + [str(one) for one in (self._stream.failure, self._loading.failure) if one is not None]
 
     def rules(self, event: dict[str, Any]) -> Sequence[Rule]:
         """
@@ -384,7 +426,14 @@ class Server:
             for name, (lag, waiting) in (("stream", self._stream.lag), ("store", self._loading.lag))
         }
         pipeline = {"version": self._configured.plan.version, "refused": self._refused}
-        return {"stages": stages, **self.books().as_json(), "pipeline": pipeline, "failures": self._failures()}
+        books = self.books()
+        return {
+            "stages": stages,
+            **books.as_json(),
+            "pipeline": pipeline,
+            "directory": _directory_state(self._configured.directory.state(), books),
+            "failures": self._failures(),
+        }
 
     def _facts(self) -> Facts:
         """
@@ -411,12 +460,12 @@ class Server:
         disk = self._configured.loaded.pipeline.disk
         return Room(None if disk.quota is None else size(disk.quota), size(disk.reserve))
 
-    def fresh_as_of(self) -> datetime:
+    def fresh_as_of(self, tenant: str) -> datetime:
         """
-        Return the moment up to which every accepted event is in the store.
+        Return the moment up to which every accepted event that may be a tenant's is in the store.
         """
         now = datetime.now(UTC)
-        oldest = self._journal.oldest_waiting(STORE)
+        oldest = self._journal.oldest_waiting(STORE, tenant)
         return now if oldest is None else min(now, datetime.fromtimestamp(oldest / 1_000_000, UTC))
 
     def _plan_of(self, version: int | None) -> Plan:
@@ -477,6 +526,20 @@ def _check_restart(before: LoadedPipeline, fresh: LoadedPipeline) -> None:
         raise InvalidPipeline(
             tuple(Fault(fresh.place(*key.split(".")), f"`{key}` changes only with a restart") for key in changed)
         )
+
+
+def _directory_state(state: DirectoryState, books: Books) -> dict[str, Any]:
+    held = [(account.tenant, account.held) for account in books.accounts if account.held]
+    since = state.unavailable_since
+    return {
+        "source": state.source,
+        "unavailable_since": None if since is None else datetime.fromtimestamp(since, UTC).isoformat(),
+        "reason": state.reason,
+        "stale_tenants": state.stale_tenants,
+        "stale_answers": state.stale_answers,
+        "held": sum(amount for _, amount in held),
+        "held_tenants": len({tenant for tenant, _ in held}),
+    }
 
 
 def _place(loaded: LoadedPipeline, url: str | None, default: Path) -> Path:

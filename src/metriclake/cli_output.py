@@ -26,7 +26,7 @@ def print_status(found: dict[str, Any]) -> None:
     """
     console = _console()
     table = Table(title="The books, in metric events", title_justify="left")
-    columns = ("received", "in_flight", "rejected", "laked")
+    columns = ("received", "in_flight", "held", "rejected", "laked")
     stored = ("stored", "duplicate", "conflict", "expired", "waiting")
     for name in ("tenant", "metric"):
         table.add_column(name)
@@ -40,9 +40,22 @@ def print_status(found: dict[str, Any]) -> None:
     console.print("domain events: " + ", ".join(f"{value:,} {key.replace('_', ' ')}" for key, value in events.items()))
     for name, stage in found["stages"].items():
         console.print(f"{name}: {stage['waiting']} waiting, {stage['lag_seconds']:.1f} s behind")
+    console.print(_directory(found["directory"]))
     for failure in found.get("failures", []):
         console.print(f"[red]{failure}[/red]")
     console.print("the books balance" if found["balanced"] else "[red]the books do not balance[/red]")
+
+
+def _directory(state: dict[str, Any]) -> str:
+    """
+    Return one line on the tenants' directory.
+    """
+    if state["unavailable_since"] is None:
+        told = "answers"
+    else:
+        told = f"unavailable since {state['unavailable_since']}, stale for {state['stale_tenants']:,} tenants"
+    waits = f"; {state['held']:,} held for {state['held_tenants']:,} tenants" if state["held"] else ""
+    return f"tenants' directory ({state['source']}): {told}{waits}"
 
 
 def print_answer(answer: dict[str, Any]) -> None:

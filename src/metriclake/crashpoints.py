@@ -22,6 +22,7 @@ class CrashPoint(StrEnum):
 
     APPEND = "append"
     SEAL = "seal"
+    PIN = "pin"
     PUT = "put"
     ANNOUNCE = "announce"
     INSERT = "insert"

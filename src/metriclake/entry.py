@@ -81,8 +81,9 @@ class Seal:
     """
     A closed batch: the entries `first` to `last` of a partition, the clock and the pipeline version it is made with.
 
-    `journal` is the journal's identity. `number` counts the seals of a partition from 1. `oldest_at` is the earliest
-    arrival of its entries, which is not the first one's where a clock was put back.
+    One that only frees what was held aside has no entries: its `last` is `first - 1`. `journal` is the journal's
+    identity. `number` counts the seals of a partition from 1. `oldest_at` is the earliest arrival of its entries, which
+    is not the first one's where a clock was put back, or of the oldest that it may free.
     """
 
     journal: str
@@ -163,6 +164,30 @@ class Retried:
     lines: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """
+    Metric events of one tenant that a seal holds aside: `counts` of them, one a line of `body`, in order of arrival.
+    """
+
+    tenant: str
+    oldest_at: int
+    counts: Counts
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldInfo:
+    """
+    What is held aside under a number, without its body: numbers grow in the order in which it was held.
+    """
+
+    number: int
+    tenant: str
+    oldest_at: int
+    size: int
+
+
 class LakeObject(msgspec.Struct, frozen=True, kw_only=True):
     """
     One object of a sealed batch: `rows` lines of `size` bytes before compression, and the SHA-256 of those bytes.
@@ -182,7 +207,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """
     What a sealed batch became, written beside its objects when all of them are durable.
 
-    `matched` and `unmatched` count domain events. `received` counts the metric events that rules made of them.
+    `matched` and `unmatched` count domain events. `received` counts the metric events that rules made of them. `held`
+    counts those that were put aside, and `freed` those that were taken back from there: a seal that does nothing else
+    has no entries, and its `last` is below its `first`.
     `integers` names the measures that the pipeline file declares as integers, by metric.
     """
 
@@ -197,6 +224,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     matched: int
     unmatched: int
     received: list[tuple[str, str, int]]
+    held: list[tuple[str, str, int]] = []
+    freed: list[tuple[str, str, int]] = []
     integers: dict[str, list[str]] = {}
     data: LakeObject | None = None
     errors: list[LakeObject] = []

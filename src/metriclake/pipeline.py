@@ -59,23 +59,64 @@ class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     later: ClassVar[dict[str, tuple[Any, ...] | None]] = {}
 
 
+class HttpTenantsSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    Tenants over HTTP: `url` holds `{tenant_id}`, `batch` holds `{tenant_ids}` and answers for several at once.
+    """
+
+    shorthand: ClassVar[str] = "url"
+
+    url: str
+    batch: str | None = None
+    headers: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        """
+        Return nothing that may be a secret.
+        """
+        return "HttpTenantsSpec(…)"
+
+
+class SqlTenantsSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    Tenants in a database: SQLAlchemy's `url`, and a `statement` with the expanding parameter `:tenant_ids`.
+    """
+
+    url: str
+    statement: str
+
+    def __repr__(self) -> str:
+        """
+        Return nothing that may be a secret.
+        """
+        return "SqlTenantsSpec(…)"
+
+
 class TenantsSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
-    The external system that the enrich step asks for a tenant's attributes.
+    The external system that the enrich step asks for a tenant's attributes: at most one of the first four.
 
-    `unknown` decides on tenants that it does not know; `unavailable` on records that come while it cannot answer.
+    `unknown` decides on tenants that it does not know; `unavailable` on records that come while it cannot answer. The
+    rest is how long an answer is fresh, how long a look-up may take and how many answers are kept.
     """
 
-    later: ClassVar[dict[str, tuple[Any, ...] | None]] = {
-        "http": None,
-        "sql": None,
-        "python": None,
-        "unavailable": ("wait",),
-    }
-
     file: str | None = None
+    http: HttpTenantsSpec | None = None
+    sql: SqlTenantsSpec | None = None
+    python: str | None = None
     unknown: Literal["accept", "refuse"] = "accept"
     unavailable: Literal["pass", "wait"] = "pass"
+    ttl: Duration = "5m"
+    unknown_ttl: Duration = "30s"
+    timeout: Duration = "5s"
+    cache_size: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 100_000
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """
+        Return the keys of the sources that are given.
+        """
+        return tuple(key for key in ("file", "http", "sql", "python") if getattr(self, key) is not None)
 
 
 class BufferSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -483,6 +524,7 @@ def _check_meaning(pipeline: Pipeline, document: _Document) -> None:
     """
     Report what has the right types and still cannot be: names, ranges, and engines of later versions.
     """
+    _check_tenants(pipeline.tenants, document)
     for name, metric in pipeline.metrics.items():
         _check_metric(name, metric, document)
     for name, limit in pipeline.gateway.limits.items():
@@ -500,6 +542,14 @@ def _check_meaning(pipeline: Pipeline, document: _Document) -> None:
     stream = pipeline.stream
     layout(stream.prefix, stream.error_prefix, lambda key, *said: document.fault(("stream", key), *said))
     _check_urls(pipeline, document)
+
+
+def _check_tenants(tenants: TenantsSpec, document: _Document) -> None:
+    for second in tenants.sources[1:]:
+        what = f"`{second}` stands beside `{tenants.sources[0]}`: tenants have one source"
+        document.fault(("tenants", second), what, "keep one of them")
+    if not timedelta(milliseconds=10) <= duration(tenants.timeout) <= timedelta(minutes=1):
+        document.fault(("tenants", "timeout"), "must be at least 10ms and at most 1m")
 
 
 def _check_urls(pipeline: Pipeline, document: _Document) -> None:

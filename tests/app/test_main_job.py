@@ -331,6 +331,8 @@ def test_commands_talk_to_the_running_server(server: Running, tmp_path: Path) ->
     status = commands.json("status", *data)
     assert {"stages", "books", "balanced"} <= status.keys()
     assert status["balanced"]
+    assert (status["directory"]["source"], status["directory"]["unavailable_since"]) == ("file", None)
+    assert "tenants' directory (file): answers" in commands.run("status", *data)
     row = next(row for row in status["books"] if row["tenant"] == "commanded")
     assert row["store"] == dict.fromkeys(row["store"], 0) | {"stored": 5}
     asked = ("query", "--tenant", "commanded", "--metric", METRIC, *data)

@@ -14,7 +14,7 @@ import pytest
 
 from metriclake._errors import JournalFull, JournalUnavailable, StaleSeal
 from metriclake.books import STORE, STREAM, Delta
-from metriclake.entry import Announcement, Entry, EntryKind, Position, Retried, Seal
+from metriclake.entry import Announcement, Entry, EntryKind, Held, Position, Retried, Seal
 from metriclake.journal import Journal
 
 QUOTA = 100_000
@@ -72,6 +72,36 @@ def announced(journal: Journal, amount: int = 1) -> int:
     number = journal.announce(seal, announcement_of(seal, amount), [Delta(STREAM, "acme", "m", "laked", amount)])
     assert number is not None
     return number
+
+
+def held_of(tenant: str, amount: int = 1, oldest_at: int = 1000) -> Held:
+    """
+    Return metric events of a tenant that are held aside.
+    """
+    return Held(tenant, oldest_at, {(tenant, "m"): amount}, b'{"n":1}\n' * amount)
+
+
+def holding(journal: Journal, *held: Held) -> None:
+    """
+    Append metric events of some tenants, seal them and hold them all aside.
+    """
+    for one in held:
+        ((_, amount),) = one.counts.items()
+        last = put(journal, metrics(amount, one.oldest_at, one.tenant))
+    seal = next_seal(journal, last.offset - len(held) + 1, last.offset)
+    journal.pin(seal, b"held")
+    journal.announce(seal, None, [], held)
+
+
+def freeing(journal: Journal, *numbers: int) -> Seal:
+    """
+    Make a seal without entries that frees what is held under numbers.
+    """
+    previous = journal.last_sealed(journal.partitions[0])
+    assert previous is not None
+    seal = next_seal(journal, previous.last + 1, previous.last)
+    journal.pin(seal, b"freed", numbers)
+    return seal
 
 
 class JournalContract:
@@ -142,7 +172,7 @@ class JournalContract:
         assert journal.wait(_PATIENCE_SECONDS) is True
         assert journal.wait(0) is False
 
-    @pytest.mark.parametrize(("number", "first", "last"), [(1, 1, 1), (2, 1, 2), (3, 2, 2), (2, 2, 1)])
+    @pytest.mark.parametrize(("number", "first", "last"), [(1, 1, 1), (2, 1, 2), (3, 2, 2), (2, 2, 0), (2, 1, 0)])
     def test_seal_that_does_not_follow_is_stale(self, journal: Journal, number: int, first: int, last: int) -> None:
         """
         A seal follows the last one in number and range, or nothing is sealed.
@@ -194,6 +224,115 @@ class JournalContract:
 
         with pytest.raises(StaleSeal):
             journal.pin(seal, b"late")
+
+    def test_seal_without_entries_follows(self, journal: Journal) -> None:
+        """
+        A seal may have no entries; the one after it goes on where the entries do.
+        """
+        holding(journal, held_of("acme"))
+        empty = freeing(journal, 1)
+        journal.announce(empty, None, [])
+        after = put(journal, events())
+        journal.announce(next_seal(journal, after.offset, after.offset), None, [])
+
+        assert (empty.first, empty.last, after.offset) == (2, 1, 2)
+        assert journal.unannounced(empty.partition) == []
+
+    def test_held_is_told_by_tenant_in_order(self, journal: Journal) -> None:
+        """
+        What is held is found by tenant, with its oldest arrival, in the order in which it was held.
+        """
+        partition = journal.partitions[0]
+        assert journal.held_tenants(partition) == {}
+        holding(journal, held_of("acme", 2, 2000), held_of("globex"))
+        holding(journal, held_of("acme", 3, 1500))
+
+        found = journal.held(partition, "acme")
+        assert journal.held_tenants(partition) == {"acme": 1500, "globex": 1000}
+        assert [(one.tenant, one.oldest_at, one.size) for one in found] == [("acme", 2000, 16), ("acme", 1500, 24)]
+        assert found[0].number < found[1].number
+        assert journal.held(partition, "nobody") == []
+
+    def test_held_balances_the_books(self, journal: Journal) -> None:
+        """
+        From being held to being laked a metric event stands in exactly one place, through every step.
+        """
+        holding(journal, held_of("acme", 2))
+        seen = [self._held(journal)]
+        seal = freeing(journal, *(one.number for one in journal.held(journal.partitions[0], "acme")))
+        seen.append(self._held(journal))
+        assert journal.held_tenants(seal.partition) == {}
+        assert journal.freed(seal) == [held_of("acme", 2)]
+        journal.announce(seal, announcement_of(seal, 2), [Delta(STREAM, "acme", "m", "laked", 2)])
+        seen.append(self._held(journal))
+
+        assert seen == [(2, 0, 2, 0), (2, 0, 2, 0), (2, 0, 0, 2)]
+        assert journal.freed(seal) == []
+
+    @staticmethod
+    def _held(journal: Journal) -> tuple[int, ...]:
+        books = journal.books(STORE)
+        assert books.balanced
+        (account,) = books.accounts
+        return (account.received, account.in_flight, account.held, account.laked)
+
+    def test_held_waits_for_its_tenant_alone(self, journal: Journal) -> None:
+        """
+        The oldest arrival that a reader has not is that of what is held, for its tenant and for no one else.
+        """
+        holding(journal, held_of("acme"))
+
+        assert [journal.oldest_waiting(STORE, tenant) for tenant in ("acme", "globex", None)] == [1000, None, None]
+
+    def test_held_is_freed_once(self, journal: Journal) -> None:
+        """
+        What a seal has taken no other seal can take, nor the same one in a second try that would take more.
+        """
+        partition = journal.partitions[0]
+        holding(journal, held_of("acme"), held_of("globex"))
+        acme, globex = (journal.held(partition, tenant)[0].number for tenant in ("acme", "globex"))
+        first = freeing(journal, acme)
+        assert journal.pin(first, b"other", [globex]) == b"freed"
+        second = next_seal(journal, first.first, first.last)
+
+        with pytest.raises(StaleSeal):
+            journal.pin(second, b"both", [acme, globex])
+
+        assert journal.pin(second, b"one", [globex]) == b"one"
+        assert [[one.tenant for one in journal.freed(seal)] for seal in (first, second)] == [["acme"], ["globex"]]
+
+    def test_what_is_held_counts_against_the_quota(self, tmp_path: Path) -> None:
+        """
+        Bytes held aside are bytes that wait, also for the journal that is opened again; freed ones are not.
+        """
+        before = self.open(tmp_path, QUOTA)
+        holding(before, Held("acme", 1000, {("acme", "m"): 1}, b"x" * (QUOTA - 10)))
+        with pytest.raises(JournalFull):
+            before.append(events(2))
+        before.close()
+
+        after = self.open(tmp_path, QUOTA)
+        with pytest.raises(JournalFull):
+            after.append(events(2))
+        after.announce(freeing(after, after.held(after.partitions[0], "acme")[0].number), None, [])
+        assert put(after, events(2)).offset == 2
+        after.close()
+
+    def test_reopened_journal_knows_what_is_held_and_freed(self, tmp_path: Path) -> None:
+        """
+        What was held, and what a seal had taken of it, is there after closing.
+        """
+        before = self.open(tmp_path, QUOTA)
+        holding(before, held_of("acme"), held_of("globex"))
+        seal = freeing(before, before.held(before.partitions[0], "acme")[0].number)
+        before.close()
+
+        after = self.open(tmp_path, QUOTA)
+        assert after.unannounced(seal.partition) == [seal]
+        assert after.freed(seal) == [held_of("acme")]
+        assert after.held_tenants(seal.partition) == {"globex": 1000}
+        assert sum(account.held for account in after.books(STORE).accounts) == 2
+        after.close()
 
     def test_announcements_are_numbered_without_gaps(self, journal: Journal) -> None:
         """

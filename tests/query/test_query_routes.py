@@ -59,7 +59,7 @@ def app(shelf: Shelf) -> Starlette:
         KEY,
         lambda: {("uploads", "size"): "bytes"},
         lambda tenant: {"name": "Acme Inc.", "environment": "eu"} if tenant == "acme" else {},
-        lambda: FRESH,
+        lambda _tenant: FRESH,
     )
     handlers: Any = {MetriclakeError: on_error, HTTPException: on_http_error}
     return Starlette(routes=query.routes(), exception_handlers=handlers)

@@ -20,7 +20,10 @@ TIME = "2026-01-31T11:00:00Z"
 DAY = 86_400_000_000
 
 
-def plan(version: int = 1, metric: str = "uploads", *, accept_unknown: bool = True, suffix: str = ".zst") -> Plan:
+def plan(
+    version: int = 1, metric: str = "uploads", *, accept_unknown: bool = True, suffix: str = ".zst",
+    wait: bool = False, types: Mapping[str, Mapping[str, str]] | None = None,
+) -> Plan:  # fmt: skip
     """
     Return a plan of two rules: one for the source `findings`, one for those of its events that are urgent.
     """
@@ -32,8 +35,9 @@ def plan(version: int = 1, metric: str = "uploads", *, accept_unknown: bool = Tr
         retention=10_000 * DAY,
         future=DAY,
         suffix=suffix,
-        types={metric: {"size": "integer"}},
+        types={metric: {"size": "integer"}} if types is None else types,
         accept_unknown=accept_unknown,
+        wait=wait,
     )
 
 

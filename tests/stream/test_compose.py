@@ -23,9 +23,7 @@ from metriclake.stream.compose import (
     Composed,
     Plan,
     compose,
-    decode_answers,
     describe,
-    encode_answers,
     recount,
     sort,
     tenants,
@@ -276,14 +274,6 @@ def test_description_tells_rows_size_and_checksum() -> None:
 
     assert (about.rows, about.size, about.reason, about.counts) == (2, 4, "expired", [("a", "m", 1), ("b", "m", 1)])
     assert len(about.sha256) == 64
-
-
-@given(st.dictionaries(st.text(), st.one_of(st.none(), st.dictionaries(st.text(), st.text()))))
-def test_answers_are_pinned_as_they_are(answers: dict[str, dict[str, str] | None]) -> None:
-    """
-    Decoding undoes encoding, unknown tenants included.
-    """
-    assert answers == decode_answers(encode_answers(answers))
 
 
 def test_clock_of_the_seal_decides_what_is_expired() -> None:

@@ -11,7 +11,18 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from metriclake.books import Books, Delta
-from metriclake.entry import Announcement, Checkpointed, Entry, EntryInfo, Position, Retried, Seal, StoredEntry
+from metriclake.entry import (
+    Announcement,
+    Checkpointed,
+    Entry,
+    EntryInfo,
+    Held,
+    HeldInfo,
+    Position,
+    Retried,
+    Seal,
+    StoredEntry,
+)
 
 
 class Journal(Protocol):
@@ -75,19 +86,40 @@ class Journal(Protocol):
 
     def seal(self, seal: Seal) -> None:
         """
-        Close a batch. Raises StaleSeal unless `seal.number` and `seal.first` follow the last one.
+        Close a batch, or one without entries. Raises StaleSeal unless number and range follow the last one.
         """
 
-    def pin(self, seal: Seal, answers: bytes) -> bytes:
+    def pin(self, seal: Seal, answers: bytes, freed: Sequence[int] = ()) -> bytes:
         """
         Keep what the outside world answered for a seal; returns what was kept first, this or an earlier try's.
+
+        The first try also takes what is held under the numbers `freed` for this seal alone. Raises StaleSeal where
+        another seal has taken some of it.
         """
 
-    def announce(self, seal: Seal, announcement: Announcement | None, deltas: Sequence[Delta]) -> int | None:
+    def held_tenants(self, partition: int) -> dict[str, int]:
+        """
+        Return the tenants of whom something is held that no seal has taken, each with its oldest arrival.
+        """
+
+    def held(self, partition: int, tenant: str) -> list[HeldInfo]:
+        """
+        Return what is held of a tenant and taken by no seal, in order.
+        """
+
+    def freed(self, seal: Seal) -> list[Held]:
+        """
+        Return what a seal has taken, in the order in which it was held.
+        """
+
+    def announce(
+        self, seal: Seal, announcement: Announcement | None, deltas: Sequence[Delta], held: Sequence[Held] = ()
+    ) -> int | None:
         """
         In one transaction: announce, move the stream's checkpoint past the seal, count, and trim the entries.
 
-        The objects must be durable. Returns the announcement's number. Raises StaleSeal if it is announced already.
+        What the seal holds aside is kept and counted `held`; what it has freed goes, and is not. The objects must be
+        durable. Returns the announcement's number. Raises StaleSeal if it is announced already.
         """
 
     def announcements(self, after: int, limit: int) -> list[Announcement]:
@@ -120,9 +152,11 @@ class Journal(Protocol):
         Return the books of one moment, with `reader` as the store.
         """
 
-    def oldest_waiting(self, reader: str) -> int | None:
+    def oldest_waiting(self, reader: str, tenant: str | None = None) -> int | None:
         """
         Return when the oldest event arrived that `reader` has not, None where it has all.
+
+        What is held aside waits for nobody but its tenant: it counts where that `tenant` is asked for.
         """
 
     def close(self) -> None:

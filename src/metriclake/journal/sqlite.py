@@ -30,6 +30,8 @@ from metriclake.entry import (
     Entry,
     EntryInfo,
     EntryKind,
+    Held,
+    HeldInfo,
     Position,
     Retried,
     Seal,
@@ -68,6 +70,13 @@ CREATE TABLE pipelines (version INTEGER PRIMARY KEY, text TEXT NOT NULL);
 
 _RETRIED = "CREATE TABLE IF NOT EXISTS retried (object TEXT PRIMARY KEY, lines BLOB NOT NULL) WITHOUT ROWID"
 """Came later than format 1, and is nothing to those who do not know it."""
+_HELD_TABLE = """
+CREATE TABLE IF NOT EXISTS held (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, partition INTEGER NOT NULL, tenant TEXT NOT NULL, seal INTEGER,
+  oldest_at INTEGER NOT NULL, counts BLOB NOT NULL, size INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS held_by_seal ON held (partition, seal, tenant, number, oldest_at, size);
+CREATE INDEX IF NOT EXISTS held_by_tenant ON held (tenant, oldest_at);
+"""
 
 
 @dataclass(slots=True)
@@ -124,11 +133,13 @@ class SqliteJournal:
                 f"the journal {self._path} has format {found}, this version of metriclake reads {FORMAT}: upgrade"
             )
         connection.execute(_RETRIED)
+        connection.executescript(_HELD_TABLE)
         self._identity = self._meta(connection, "identity")
         connection.execute("DELETE FROM pipelines WHERE version NOT IN (SELECT version FROM seals WHERE announced = 0)")
         waiting = connection.execute("SELECT coalesce(sum(size), 0), max(offset) FROM entries").fetchone()
         sealed = connection.execute("SELECT coalesce(max(last), 0) FROM seals").fetchone()[0]
-        self._backlog = int(waiting[0])
+        held = connection.execute("SELECT coalesce(sum(size), 0) FROM held").fetchone()[0]
+        self._backlog = int(waiting[0]) + int(held)
         self._next = max(int(waiting[1] or 0), int(sealed)) + 1
 
     @staticmethod
@@ -152,7 +163,7 @@ class SqliteJournal:
     @property
     def backlog(self) -> int:
         """
-        Return the bytes of entries that are not in the lake yet.
+        Return the bytes of entries, and of what is held aside, that are not in the lake yet.
         """
         return self._backlog
 
@@ -261,23 +272,50 @@ class SqliteJournal:
         self._submit(lambda connection: _insert_seal(connection, seal)).result()
         reach(CrashPoint.SEAL)
 
-    def pin(self, seal: Seal, answers: bytes) -> bytes:
+    def pin(self, seal: Seal, answers: bytes, freed: Sequence[int] = ()) -> bytes:
         """
-        Keep what the outside world answered for a seal; the first wins.
+        Keep what the outside world answered for a seal, and take what it frees; the first wins.
         """
-        return self._submit(lambda connection: _pin(connection, seal, answers)).result()
+        pinned = self._submit(lambda connection: _pin(connection, seal, answers, freed)).result()
+        reach(CrashPoint.PIN)
+        return pinned
 
-    def announce(self, seal: Seal, announcement: Announcement | None, deltas: Sequence[Delta]) -> int | None:
+    def held_tenants(self, partition: int) -> dict[str, int]:
         """
-        Announce, checkpoint, count and trim in one transaction.
+        Return the tenants of whom something is held, each with its oldest arrival.
         """
-        number = self._submit(lambda connection: self._announce(connection, seal, announcement, deltas)).result()
+        sql = "SELECT tenant, min(oldest_at) FROM held WHERE partition = ? AND seal IS NULL GROUP BY tenant"
+        return dict(self._query(sql, (partition,)))
+
+    def held(self, partition: int, tenant: str) -> list[HeldInfo]:
+        """
+        Return what is held of a tenant, in order.
+        """
+        sql = "SELECT number, tenant, oldest_at, size FROM held WHERE partition = ? AND seal IS NULL AND tenant = ?"
+        return [HeldInfo(*row) for row in self._query(f"{sql} ORDER BY number", (partition, tenant))]
+
+    def freed(self, seal: Seal) -> list[Held]:
+        """
+        Return what a seal has taken, in order.
+        """
+        sql = "SELECT tenant, oldest_at, counts, body FROM held WHERE partition = ? AND seal = ? ORDER BY number"
+        rows = self._query(sql, (seal.partition, seal.number))
+        return [Held(tenant, oldest_at, _unpacked(counts), body) for tenant, oldest_at, counts, body in rows]
+
+    def announce(
+        self, seal: Seal, announcement: Announcement | None, deltas: Sequence[Delta], held: Sequence[Held] = ()
+    ) -> int | None:
+        """
+        Announce, checkpoint, count, hold and free, and trim in one transaction.
+        """
+        number = self._submit(lambda connection: self._announce(connection, seal, announcement, deltas, held)).result()
         reach(CrashPoint.ANNOUNCE)
         return number
 
     def _announce(
-        self, connection: sqlite3.Connection, seal: Seal, announcement: Announcement | None, deltas: Sequence[Delta]
-    ) -> int | None:
+        self, connection: sqlite3.Connection, seal: Seal, announcement: Announcement | None, deltas: Sequence[Delta],
+        held: Sequence[Held],
+    ) -> int | None:  # fmt: skip
         key = (seal.partition, seal.number)
         done = connection.execute(
             "UPDATE seals SET announced = 1, answers = NULL WHERE partition = ? AND number = ? AND announced = 0", key
@@ -292,7 +330,7 @@ class SqliteJournal:
         ).fetchone()[0]
         connection.execute("DELETE FROM entries WHERE partition = ? AND offset BETWEEN ? AND ?", span)
         connection.execute("DELETE FROM seals WHERE partition = ? AND number < ? AND announced = 1", key)
-        self._backlog -= int(size)
+        self._backlog += _free(connection, key) + _hold(connection, seal, held) - int(size)
         self._drain.note(int(size), time.monotonic())
         return number
 
@@ -358,16 +396,17 @@ class SqliteJournal:
             )
         return build(counters, in_flight, int(events), waiting)
 
-    def oldest_waiting(self, reader: str) -> int | None:
+    def oldest_waiting(self, reader: str, tenant: str | None = None) -> int | None:
         """
-        Return when the oldest event arrived that a reader has not.
+        Return when the oldest event arrived that a reader has not; what is held is of its tenant alone.
         """
         rows = self._query(
             "SELECT min(arrived_at) FROM ("
             " SELECT arrived_at FROM (SELECT arrived_at FROM entries ORDER BY partition, offset LIMIT 64)"
             " UNION ALL SELECT oldest_at FROM announcements WHERE number >"
-            "  coalesce((SELECT number FROM checkpoints WHERE reader = ?), 0))",
-            (reader,),
+            "  coalesce((SELECT number FROM checkpoints WHERE reader = ?), 0)"
+            " UNION ALL SELECT oldest_at FROM held WHERE tenant = ?)",
+            (reader, tenant),
         )
         return None if rows[0][0] is None else int(rows[0][0])
 
@@ -478,7 +517,7 @@ def _insert_seal(connection: sqlite3.Connection, seal: Seal) -> None:
     last = connection.execute(
         "SELECT coalesce(max(number), 0), coalesce(max(last), 0) FROM seals WHERE partition = ?", (seal.partition,)
     ).fetchone()
-    if seal.number != last[0] + 1 or seal.first <= last[1] or seal.last < seal.first:
+    if seal.number != last[0] + 1 or seal.first <= last[1] or seal.last < seal.first - 1:
         raise StaleSeal(f"seal {seal.number} of partition {seal.partition} does not follow seal {last[0]}")
     connection.execute(
         "INSERT INTO seals (partition, number, first, last, oldest_at, sealed_at, version)"
@@ -487,15 +526,22 @@ def _insert_seal(connection: sqlite3.Connection, seal: Seal) -> None:
     )
 
 
-def _pin(connection: sqlite3.Connection, seal: Seal, answers: bytes) -> bytes:
+def _pin(connection: sqlite3.Connection, seal: Seal, answers: bytes, freed: Sequence[int]) -> bytes:
     key = (seal.partition, seal.number)
-    connection.execute(
+    pinned = connection.execute(
         "UPDATE seals SET answers = ? WHERE partition = ? AND number = ? AND answers IS NULL AND announced = 0",
         (answers, *key),
     )
     row = connection.execute("SELECT answers FROM seals WHERE partition = ? AND number = ?", key).fetchone()
     if row is None or row[0] is None:
         raise StaleSeal(f"seal {seal.number} of partition {seal.partition} is announced already, or was never made")
+    if pinned.rowcount == 1 and freed:
+        taken = connection.executemany(
+            "UPDATE held SET seal = ? WHERE number = ? AND partition = ? AND seal IS NULL",
+            [(seal.number, number, seal.partition) for number in freed],
+        )
+        if taken.rowcount != len(freed):
+            raise StaleSeal(f"another seal of partition {seal.partition} has freed what seal {seal.number} would free")
     return bytes(row[0])
 
 
@@ -504,6 +550,29 @@ def _keep_retried(connection: sqlite3.Connection, retried: Retried) -> None:
     if (row[0] if row else None) != retried.before:
         raise StaleSeal(f"another retry has sent records of {retried.object} first: run it again")
     connection.execute("INSERT OR REPLACE INTO retried VALUES (?, ?)", (retried.object, retried.lines))
+
+
+def _hold(connection: sqlite3.Connection, seal: Seal, held: Sequence[Held]) -> int:
+    """
+    Keep what a seal holds aside, and count it; returns its bytes.
+    """
+    connection.executemany(
+        "INSERT INTO held (partition, tenant, oldest_at, counts, size, body) VALUES (?, ?, ?, ?, ?, ?)",
+        [(seal.partition, one.tenant, one.oldest_at, _packed(one.counts), len(one.body), one.body) for one in held],
+    )
+    _count(connection, [Delta(STREAM, *key, "held", amount) for one in held for key, amount in one.counts.items()])
+    return sum(len(one.body) for one in held)
+
+
+def _free(connection: sqlite3.Connection, key: tuple[int, int]) -> int:
+    """
+    Let go of what a seal has freed, and count it no longer as held; returns by how many bytes the backlog changes.
+    """
+    rows = connection.execute("SELECT counts, size FROM held WHERE partition = ? AND seal = ?", key).fetchall()
+    connection.execute("DELETE FROM held WHERE partition = ? AND seal = ?", key)
+    gone = [item for counts, _ in rows for item in _unpacked(counts).items()]
+    _count(connection, [Delta(STREAM, *account, "held", -amount) for account, amount in gone])
+    return -sum(int(size) for _, size in rows)
 
 
 def _insert_announcement(connection: sqlite3.Connection, announcement: Announcement) -> int:

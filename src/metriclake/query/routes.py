@@ -40,13 +40,13 @@ class Query:
         signing_key: str,
         declared: Callable[[], Declared],
         describe: Describe,
-        fresh_as_of: Callable[[], datetime],
+        fresh_as_of: Callable[[str], datetime],
     ) -> None:
         """
         Take what the API needs of its neighbours.
 
         `reader` makes the reader of a verified tenant; `declared` returns the measures that the pipeline file names;
-        `describe` a tenant's attributes; `fresh_as_of` the moment up to which every accepted event is in the answers.
+        `describe` a tenant's attributes; `fresh_as_of` the moment up to which all of a tenant is in the answers.
         """
         self._reader = reader
         self._signing_key = signing_key
@@ -88,7 +88,7 @@ class Query:
         began = time.perf_counter()
         _check_metric(claims, question.metric)
         reader = self._reader(claims.tenant_id)
-        fresh = self._fresh_as_of()
+        fresh = self._fresh_as_of(claims.tenant_id)
         made = plan(question, _allowed(claims, reader.metrics()), self._declared(), datetime.now(UTC))
         rows = arrange(made, reader.select(made.selection))
         return {

@@ -3,8 +3,10 @@ What EventBridge rules and Firehose do: batch, seal, match and transform, valida
 """
 
 from metriclake.stream.batcher import Close, Limits, Wait, Waiting, decide
+from metriclake.stream.cache import CacheTerms
+from metriclake.stream.cached import CachedDirectory
 from metriclake.stream.compose import Plan
-from metriclake.stream.directory import CurrentDirectory, Directory, FileDirectory, NoDirectory
+from metriclake.stream.directory import CurrentDirectory, Directory, DirectoryState, FileDirectory, NoDirectory
 from metriclake.stream.lake import SUFFIXES, Lake
 from metriclake.stream.refused import Refusals, Terms
 from metriclake.stream.verify import LakeCheck
@@ -12,9 +14,12 @@ from metriclake.stream.worker import StreamWorker
 
 __all__ = [
     "SUFFIXES",
+    "CacheTerms",
+    "CachedDirectory",
     "Close",
     "CurrentDirectory",
     "Directory",
+    "DirectoryState",
     "FileDirectory",
     "Lake",
     "LakeCheck",

@@ -37,7 +37,8 @@ class Plan:
     What a version of the pipeline file says to the stream.
 
     `retention` and `future` are microseconds; `suffix` is the objects' compression; `types` are the declared types of
-    measures, by metric and measure; `layout` is where objects lie.
+    measures, by metric and measure; `layout` is where objects lie. `wait` holds aside what comes while nothing can be
+    said of its tenant.
     """
 
     version: int
@@ -48,6 +49,7 @@ class Plan:
     types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     accept_unknown: bool = True
     layout: Layout = DEFAULT_LAYOUT
+    wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,18 @@ class Refused:
 class Sorted:
     """
     A batch after validation: what passed, what did not, and what became of the domain events.
+
+    `freed_at` is the oldest arrival of what was held before and goes on with it.
     """
 
     passed: list[Draft] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     received: Counter[Key] = field(default_factory=Counter)
+    held: Counter[Key] = field(default_factory=Counter)
+    freed: Counter[Key] = field(default_factory=Counter)
     matched: int = 0
     unmatched: int = 0
+    freed_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +143,14 @@ def compose(batch: Sorted, entries: Sequence[StoredEntry], seal: Seal, plan: Pla
         seal=seal.number,
         first=seal.first,
         last=seal.last,
-        oldest_at=seal.oldest_at,
+        oldest_at=seal.oldest_at if batch.freed_at is None else min(seal.oldest_at, batch.freed_at),
         sealed_at=seal.sealed_at,
         version=seal.version,
         matched=batch.matched,
         unmatched=batch.unmatched,
         received=as_rows(batch.received),
+        held=as_rows(batch.held),
+        freed=as_rows(batch.freed),
         integers=_integers(plan, {event.metric_name for event in events}),
         data=data.about if data else None,
         errors=[content.about for content in errors],
@@ -367,17 +376,3 @@ def _integers(plan: Plan, metrics: set[str]) -> dict[str, list[str]]:
         for metric in sorted(metrics)
     }
     return {metric: names for metric, names in declared.items() if names}
-
-
-def encode_answers(answers: Answers) -> bytes:
-    """
-    Return the directory's answers as the journal pins them.
-    """
-    return _ENCODER.encode(answers)
-
-
-def decode_answers(pinned: bytes) -> dict[str, Any]:
-    """
-    Undo `encode_answers`.
-    """
-    return msgspec.json.decode(pinned, type=dict[str, dict[str, str] | None])

@@ -223,8 +223,10 @@ def put_attributes(
 ) -> MetricEvent:
     """
     Enrich, and return the finished metric event; `answers` are the tenants' attributes as dimensions.
+
+    A tenant that is missing in the answers is one of whom nothing could be said: it passes without attributes.
     """
-    attributes = answers.get(draft.tenant)
+    attributes = answers.get(draft.tenant, _NO_TYPES)
     if attributes is None:
         if not accept_unknown:
             raise Refusal(DropReason.UNKNOWN_TENANT, "the tenants' directory does not know this tenant")

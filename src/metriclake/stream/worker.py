@@ -25,6 +25,8 @@ from metriclake.crashpoints import CrashPoint, reach
 from metriclake.entry import (
     Announcement,
     EntryInfo,
+    Held,
+    HeldInfo,
     LakeObject,
     Manifest,
     Seal,
@@ -40,19 +42,24 @@ from metriclake.stream.compose import (
     Composed,
     Content,
     Plan,
+    Sorted,
     compose,
-    decode_answers,
-    encode_answers,
     recount,
     sort,
     tenants,
 )
 from metriclake.stream.directory import Directory
+from metriclake.stream.held import Verdict, choose, decode_verdict, encode_verdict, hold, take_back
 from metriclake.stream.lake import Lake
 
 _LOG = logging.getLogger(__name__)
 _RETRY_SECONDS = 1.0
 _IDLE_SECONDS = 0.5
+_FREE_SECONDS = 1.0
+"""How often the directory is asked for the tenants of whom something is held."""
+
+_MOST_FREED = 500
+"""Tenants of whom what is held is looked at for one seal: the directory is asked for no more than those."""
 
 
 class StreamJournal(Protocol):
@@ -96,14 +103,31 @@ class StreamJournal(Protocol):
         Close a batch.
         """
 
-    def pin(self, seal: Seal, answers: bytes) -> bytes:
+    def pin(self, seal: Seal, answers: bytes, freed: Sequence[int] = ()) -> bytes:
         """
-        Keep the directory's answers for a seal; the first win.
+        Keep the directory's answers for a seal and take what it frees; the first wins.
         """
 
-    def announce(self, seal: Seal, announcement: Announcement | None, deltas: Sequence[Delta]) -> int | None:
+    def held_tenants(self, partition: int) -> dict[str, int]:
         """
-        Announce, checkpoint, count and trim.
+        Return of whom something is held, with the oldest arrival.
+        """
+
+    def held(self, partition: int, tenant: str) -> list[HeldInfo]:
+        """
+        Return what is held of a tenant, in order.
+        """
+
+    def freed(self, seal: Seal) -> list[Held]:
+        """
+        Return what a seal has taken of what was held.
+        """
+
+    def announce(
+        self, seal: Seal, announcement: Announcement | None, deltas: Sequence[Delta], held: Sequence[Held] = ()
+    ) -> int | None:
+        """
+        Announce, checkpoint, count, hold and free, and trim.
         """
 
 
@@ -129,6 +153,8 @@ class StreamWorker:
         self._waiting: deque[Waiting] = deque()
         self._seen = 0
         self._recovered = False
+        self._free_at = 0.0
+        self._last_freed = ""
         self._thread = threading.Thread(target=self._run, name=f"stream-{partition}", daemon=True)
         self._archiver = ThreadPoolExecutor(max_workers=1, thread_name_prefix="archive")
         self.failure: MetriclakeError | None = None
@@ -201,6 +227,8 @@ class StreamWorker:
             return False
         if stopping:
             return True
+        if self._free():
+            return False
         self._journal.wait(self._patience(verdict))
         return False
 
@@ -214,36 +242,80 @@ class StreamWorker:
             self._waiting.append(Waiting(info.offset, info.size, info.arrived_at, now))
             self._seen = info.offset
 
-    def _seal(self, verdict: Close) -> Seal:
+    def _free(self) -> bool:
+        """
+        Make a seal of what is held alone, where the directory answers for some of its tenants; False where not.
+        """
+        if time.monotonic() < self._free_at:
+            return False
+        self._free_at = time.monotonic() + _FREE_SECONDS
+        tenants_held = self._journal.held_tenants(self._partition)
+        some = self._some(tenants_held)
+        can_go = some if not self._plan_of(None).wait else list(self._directory.resolve(some))
+        if not can_go:
+            return False
+        self._finish(self._seal(Close(0), min(tenants_held[tenant] for tenant in can_go)), some)
+        self._free_at = 0.0
+        return True
+
+    def _some(self, tenants_held: Iterable[str]) -> list[str]:
+        """
+        Return some of the tenants, others each time, so that those for whom the directory fails stand in no one's way.
+        """
+        ordered = sorted(tenants_held)
+        some = [tenant for tenant in ordered if tenant > self._last_freed][:_MOST_FREED]
+        some += ordered[: _MOST_FREED - len(some)] if len(some) < len(ordered) else []
+        self._last_freed = some[-1] if some else ""
+        return list(dict.fromkeys(some))
+
+    def _seal(self, verdict: Close, oldest_at: int = 0) -> Seal:
         batch = [self._waiting[index] for index in range(verdict.entries)]
         last = self._journal.last_sealed(self._partition)
+        after = last.last + 1 if last else 1
         seal = Seal(
             journal=self._journal.identity,
             partition=self._partition,
             number=last.number + 1 if last else 1,
-            first=batch[0].offset,
-            last=batch[-1].offset,
-            oldest_at=min(entry.arrived_at for entry in batch),
+            first=batch[0].offset if batch else after,
+            last=batch[-1].offset if batch else after - 1,
+            oldest_at=min(entry.arrived_at for entry in batch) if batch else oldest_at,
             sealed_at=time.time_ns() // 1000,
             version=self._plan_of(None).version,
         )
         self._journal.seal(seal)
         return seal
 
-    def _finish(self, seal: Seal) -> None:
+    def _finish(self, seal: Seal, to_free: Sequence[str] = ()) -> None:
         """
-        Write a seal's objects and announce them.
+        Write a seal's objects and announce them; `to_free` are tenants of whom what is held may go on with it.
         """
         plan = self._plan_of(seal.version)
         entries = self._journal.read(self._partition, seal.first, seal.last)
         batch = sort(entries, seal, plan)
-        answers = decode_answers(self._journal.pin(seal, encode_answers(self._directory.resolve(tenants(batch)))))
-        composed = compose(batch, entries, seal, plan, answers)
+        verdict = self._pin(seal, batch, plan, to_free)
+        held = hold(batch, plan, verdict)
+        take_back(batch, self._journal.freed(seal), plan)
+        composed = compose(batch, entries, seal, plan, verdict.answers)
         manifest = self._put(composed)
-        self._journal.announce(seal, _announcement(manifest, composed.path), _deltas(manifest))
+        self._journal.announce(seal, _announcement(manifest, composed.path), _deltas(manifest), held)
         while self._waiting and self._waiting[0].offset <= seal.last:
             self._waiting.popleft()
         self.announced.set()
+
+    def _pin(self, seal: Seal, batch: Sorted, plan: Plan, to_free: Sequence[str]) -> Verdict:
+        """
+        Ask the directory, decide what goes on, is held and is freed, and pin that, or return what is pinned already.
+        """
+        here = tenants(batch)
+        waiting = self._journal.held_tenants(self._partition)
+        held = {
+            tenant: self._journal.held(self._partition, tenant)
+            for tenant in dict.fromkeys([*here, *to_free]) if tenant in waiting
+        }  # fmt: skip
+        answers = self._directory.resolve([*here, *held.keys() - set(here)])
+        can_go = [tenant for tenant in held if tenant in answers or not plan.wait]
+        choice = choose(held, can_go, self._limits().size)
+        return decode_verdict(self._journal.pin(seal, encode_verdict(answers, choice.behind), choice.freed))
 
     def _put(self, composed: Composed) -> Manifest:
         """
