@@ -27,6 +27,9 @@ from metriclake.tokens import mint_tenant
 pytestmark = pytest.mark.crash
 
 _NEEDS_COMPILER = pytest.mark.skipif(compiler() is None, reason="the faults need Linux and a C compiler (cc)")
+_DISKS = [pytest.param(False, marks=_NEEDS_COMPILER), *([True] if "METRICLAKE_TORTURE_KILLS" in os.environ else [])]
+"""A process that is told that its disk is full, and with `make torture` also a disk that is."""
+
 _SIZE = 192 * 1024 * 1024
 
 
@@ -100,7 +103,7 @@ class _Disk:
         (self._filler or self._mark).unlink()
 
 
-@pytest.mark.parametrize("real", [pytest.param(False, marks=_NEEDS_COMPILER), True], ids=["told", "mounted"])
+@pytest.mark.parametrize("real", _DISKS, ids=lambda real: "mounted" if real else "told")
 def test_a_full_disk_is_said_and_passes(folder: Path, real: bool) -> None:  # noqa: FBT001 - pytest gives it by name
     """
     While nothing can be written the doors answer 503 and say why; with room again everything goes on by itself.
