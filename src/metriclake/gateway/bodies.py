@@ -153,6 +153,8 @@ def too_deep(text: bytes) -> bool:
     """
     Tell whether a JSON text is nested deeper than `MAX_DEPTH`. Looks closely only at texts that could be.
     """
+    if len(text) < 2 * MAX_DEPTH:
+        return False
     if text.count(b"{") + text.count(b"[") <= MAX_DEPTH:
         return False
     depth = 0

@@ -10,6 +10,7 @@ if the caller vouches for it.
 from __future__ import annotations
 
 import gzip
+import itertools
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ SUFFIXES = {"zstd": ".zst", "gzip": ".gz", "none": "", "snappy": ".snappy", "zip
 
 _TELLING = (".zst", ".gz", ".zip", ".json")
 _ZSTD_LEVEL = 3
+_MOST_DURABLE = 10_000
 _GZIP_LEVEL = 6
 
 
@@ -41,6 +43,7 @@ class Lake:
         Open or create the lake below `root`.
         """
         self.root = root
+        self._durable: dict[Path, int] = {}
         try:
             missing = [folder for folder in (root, *root.parents) if not folder.exists()]
             root.mkdir(parents=True, exist_ok=True)
@@ -136,17 +139,29 @@ class Lake:
 
     def _sync(self, path: str) -> None:
         """
-        Fsync the object and every directory from it up to the lake's root.
+        Fsync the object, its folder, and the folders above as far as they are not known to be durable.
+
+        A folder is known by its inode: one that was taken away and made again is another.
         """
         place = self.root / path
         try:
             _fsync(place, os.O_RDONLY)
             for parent in place.parents:
                 _fsync(parent, os.O_RDONLY | os.O_DIRECTORY)
-                if parent == self.root:
+                if parent == self.root or self._durable.get(parent) == parent.stat().st_ino:
                     break
+            self._durable.update((parent, parent.stat().st_ino) for parent in _below(place, self.root))
+            if len(self._durable) > _MOST_DURABLE:
+                self._durable.clear()
         except OSError as error:
             raise LakeError(f"the lake object {path} cannot be made durable ({error.strerror})") from error
+
+
+def _below(place: Path, root: Path) -> Iterator[Path]:
+    """
+    Yield the folders between a file and a root, neither of them.
+    """
+    return itertools.takewhile(lambda folder: folder != root, place.parents)
 
 
 def pack(path: str, content: bytes) -> bytes:
