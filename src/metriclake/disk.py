@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from metriclake._errors import JournalFull
+from metriclake.repeat import Repeat
 
 _EVERY_SECONDS = 5.0
 _BLOCK = 512
@@ -27,9 +27,9 @@ class Room:
     reserve: int
 
 
-class DiskGauge:
+class DiskGauge(Repeat):
     """
-    A thread that measures the data directory, and the judge of what may still be accepted.
+    Measure the data directory every few seconds, and judge what may still be accepted.
     """
 
     def __init__(self, root: Path, room: Callable[[], Room]) -> None:
@@ -38,24 +38,9 @@ class DiskGauge:
         """
         self._root = root
         self._room = room
-        self._stop = threading.Event()
         self._since = 0
-        self._thread = threading.Thread(target=self._run, name="disk-gauge", daemon=True)
+        super().__init__("disk-gauge", _EVERY_SECONDS, self.measure)
         self.measure()
-
-    def start(self) -> None:
-        """
-        Start the thread.
-        """
-        self._thread.start()
-
-    def stop(self) -> None:
-        """
-        End the thread.
-        """
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
 
     def measure(self) -> None:
         """
@@ -81,10 +66,6 @@ class DiskGauge:
                 " lower `disk.reserve`"
             )
         self._since += size
-
-    def _run(self) -> None:
-        while not self._stop.wait(_EVERY_SECONDS):
-            self.measure()
 
 
 def size_of(root: Path) -> int:

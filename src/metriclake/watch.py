@@ -4,16 +4,17 @@ Notice that the pipeline file has changed.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
+
+from metriclake.repeat import Repeat
 
 _EVERY_SECONDS = 1.0
 
 
-class Watcher:
+class Watcher(Repeat):
     """
-    A thread that looks at a file every second and calls when it has changed.
+    Look at a file every second, and call when it has changed.
     """
 
     def __init__(self, path: Path, changed: Callable[[], object]) -> None:
@@ -22,30 +23,14 @@ class Watcher:
         """
         self._path = path
         self._changed = changed
-        self._stop = threading.Event()
         self._seen = self._stamp()
-        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+        super().__init__("watcher", _EVERY_SECONDS, self._look)
 
-    def start(self) -> None:
-        """
-        Start the thread.
-        """
-        self._thread.start()
-
-    def stop(self) -> None:
-        """
-        End the thread.
-        """
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(_EVERY_SECONDS):
-            stamp = self._stamp()
-            if stamp is not None and stamp != self._seen:
-                self._seen = stamp
-                self._changed()
+    def _look(self) -> None:
+        stamp = self._stamp()
+        if stamp is not None and stamp != self._seen:
+            self._seen = stamp
+            self._changed()
 
     def _stamp(self) -> tuple[int, int, int] | None:
         try:
