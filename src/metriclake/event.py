@@ -1,5 +1,5 @@
 """
-The nouns that every stage speaks: domain event, metric event, tenant, and the reasons of a refusal.
+The nouns that every stage speaks: domain event, metric event, and the reasons of a refusal.
 
 A domain event is what a service emits, in EventBridge's shape. A metric event is what a rule makes of it, in the
 unified schema: `metric_name`, `metadata` with `tenant_id`, `data` with `event_time`.
@@ -65,15 +65,6 @@ class MetricEvent(msgspec.Struct, frozen=True, gc=False):
     metric_name: str
     metadata: dict[str, str]
     data: dict[str, Measure]
-
-
-class Tenant(msgspec.Struct, frozen=True):
-    """
-    One customer of the SaaS, as the external system of the enrich step knows it.
-    """
-
-    id: str
-    attributes: dict[str, str]
 
 
 class DropReason(StrEnum):
