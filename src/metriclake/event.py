@@ -8,9 +8,9 @@ unified schema: `metric_name`, `metadata` with `tenant_id`, `data` with `event_t
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -25,6 +25,7 @@ _TENANT_ID = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_:@|+=~-]|\.(?!\.)){0,127}", 
 _METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}", re.ASCII)
 _FIELD_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_.$:-]{0,59}", re.ASCII)
 _MOST_NAME = 128
+_MOST_JUDGED = 65_536
 _RESERVED_FIELDS = frozenset({"time", "measure_name", "measure_value"})
 
 Number = int | float
@@ -91,40 +92,53 @@ class DropReason(StrEnum):
     TOO_COMPLEX = "too-complex"
 
 
+class Judged(dict[str, bool]):
+    """
+    A test of names that is made once for each: `names[name]` costs a look-up, where a test costs a call.
+
+    It forgets all of them before they are too many to hold.
+    """
+
+    __slots__ = ("_test",)
+
+    def __init__(self, test: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._test = test
+
+    def __missing__(self, name: str) -> bool:
+        if len(name) > _MOST_NAME:
+            return False
+        if len(self) >= _MOST_JUDGED:
+            self.clear()
+        verdict = self._test(name)
+        self[name] = verdict
+        return verdict
+
+
+TENANT_IDS = Judged(lambda text: _TENANT_ID.fullmatch(text) is not None)
+METRIC_NAMES = Judged(lambda text: _METRIC_NAME.fullmatch(text) is not None)
+FIELD_NAMES = Judged(lambda text: _FIELD_NAME.fullmatch(text) is not None and text not in _RESERVED_FIELDS)
+
+
 def is_tenant_id(text: str) -> bool:
     """
     Tell whether `text` may name a tenant: 1 to 128 ASCII characters, no quotes, slashes, spaces or `..`.
     """
-    return len(text) <= _MOST_NAME and _is_tenant_id(text)
+    return TENANT_IDS[text]
 
 
 def is_metric_name(text: str) -> bool:
     """
     Tell whether `text` may name a metric: 1 to 128 of letters, digits and `_ . : -`, not starting with a digit.
     """
-    return len(text) <= _MOST_NAME and _is_metric_name(text)
+    return METRIC_NAMES[text]
 
 
 def is_field_name(text: str) -> bool:
     """
     Tell whether `text` may name a dimension or a measure: 1 to 60 characters, none of Timestream's reserved names.
     """
-    return len(text) <= _MOST_NAME and _is_field_name(text)
-
-
-@lru_cache(maxsize=65_536)
-def _is_tenant_id(text: str) -> bool:
-    return _TENANT_ID.fullmatch(text) is not None
-
-
-@lru_cache(maxsize=65_536)
-def _is_metric_name(text: str) -> bool:
-    return _METRIC_NAME.fullmatch(text) is not None
-
-
-@lru_cache(maxsize=65_536)
-def _is_field_name(text: str) -> bool:
-    return _FIELD_NAME.fullmatch(text) is not None and text not in _RESERVED_FIELDS
+    return FIELD_NAMES[text]
 
 
 def tenant_of(metadata: Any) -> str:
@@ -134,7 +148,7 @@ def tenant_of(metadata: Any) -> str:
     value = metadata.get("tenant_id") if isinstance(metadata, dict) else None
     if type(value) is int:
         value = str(value)
-    return value if type(value) is str and is_tenant_id(value) else NO_TENANT
+    return value if type(value) is str and TENANT_IDS[value] else NO_TENANT
 
 
 def account_of(metric: Any, metadata: Any) -> tuple[str, str]:

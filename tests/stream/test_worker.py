@@ -5,6 +5,7 @@ The stream at work: the real journal, the real lake, real rules. A worker that i
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -287,6 +288,67 @@ def test_failing_lake_loses_nothing(journal: SqliteJournal, lake: Lake) -> None:
 
     assert running.failure is None
     assert ids(below(lake, "Data")) == ["1", "2"]
+    assert journal.books(STORE).balanced
+
+
+class SlowLake(Lake):
+    """
+    A lake whose objects of the first seal wait until they are let in.
+    """
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.opened = threading.Event()
+
+    def put(self, path: str, content: bytes, vouched: Callable[[bytes], bool] = lambda _found: False) -> bytes:
+        """
+        Wait before an object of the first seal is put.
+        """
+        if "-0000000001-" in path:
+            assert self.opened.wait(30)
+        return super().put(path, content, vouched)
+
+
+def test_next_batch_is_made_ready_meanwhile(journal: SqliteJournal, lake: Lake) -> None:
+    """
+    While a batch is being written the next one is sealed and sorted; they are announced in their order.
+    """
+    slow = SlowLake(lake.root)
+    running = worker(journal, slow, limits=Limits(600, 1))
+    running.start()
+    put(journal, *(events(event(str(number))) for number in range(3)))
+    until(lambda: [seal.number for seal in journal.unannounced(0)] == [1, 2])
+    assert journal.announcements(0, 10) == []
+    assert running.lag[1] == 3
+
+    slow.opened.set()
+    until(lambda: len(journal.announcements(0, 10)) == 3)
+    running.stop()
+
+    assert [ids(records) for records in announced(journal, lake)] == [["0"], ["1"], ["2"]]
+    assert journal.books(STORE).balanced
+
+
+def test_batch_that_is_ready_waits_for_the_one_before(journal: SqliteJournal, lake: Lake) -> None:
+    """
+    Where a batch cannot be written, none after it is announced; both are when the lake can be written again.
+    """
+    in_the_way = lake.root / "Data"
+    in_the_way.write_text("a file where a folder must be")
+    slow = SlowLake(lake.root)
+    running = worker(journal, slow, limits=Limits(600, 1))
+    running.start()
+    put(journal, events(event("1")), events(event("2")))
+    until(lambda: len(journal.unannounced(0)) == 2)
+    slow.opened.set()
+    until(lambda: running.failure)
+    assert journal.announcements(0, 10) == []
+
+    in_the_way.unlink()
+    until(lambda: len(journal.announcements(0, 10)) == 2)
+    running.stop()
+
+    assert [ids(records) for records in announced(journal, lake)] == [["1"], ["2"]]
     assert journal.books(STORE).balanced
 
 

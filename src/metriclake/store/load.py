@@ -44,6 +44,12 @@ _AT_HAND = (
 )
 """The condition of stored rows that may have the identity of a line at hand; it goes by the primary key."""
 
+_KNOWN = (
+    f"{_AT_HAND} AND ({_IDENTITY}) IN"
+    f" (SELECT metadata['tenant_id'], metric_name, time, metadata['event_id'] FROM {DATABASE}.incoming)"
+)
+"""The condition of stored rows that have the identity of a line at hand."""
+
 FATES = ("stored", "duplicate", "conflict", "expired")
 
 
@@ -193,7 +199,7 @@ class Loader:
         """
         identity = "sipHash128(metadata['tenant_id'], metric_name, time, metadata['event_id'])"
         known, lines, identities, first = self._engine.rows(
-            f"SELECT (SELECT count() FROM {DATABASE}.metrics WHERE {_AT_HAND}), count(), uniqExact({identity}),"
+            f"SELECT (SELECT count() FROM {DATABASE}.metrics WHERE {_KNOWN}), count(), uniqExact({identity}),"
             f" min(time) FROM {DATABASE}.incoming"
         )[0]
         return bool(known == 0 and lines == identities and first >= oldest)

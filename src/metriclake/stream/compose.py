@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -110,14 +111,16 @@ def sort(entries: Sequence[StoredEntry], seal: Seal, plan: Plan) -> Sorted:
     oldest = max(_EPOCH, sealed - timedelta(microseconds=plan.retention))
     terms = Terms(oldest, sealed + timedelta(microseconds=plan.future), plan.types)
     batch = Sorted()
-    for draft in _drafts(entries, plan.rules, batch):
-        try:
-            for step in VALIDATE:
-                step(draft, terms)
-        except Refusal as refusal:
-            batch.refused.append(Refused(draft, refusal.reason, str(refusal)))
-        else:
-            batch.passed.append(draft)
+    for entry in entries:
+        drafts = _of_events(entry, plan.rules, batch) if entry.kind is EntryKind.EVENTS else _of_metrics(entry, batch)
+        for draft in drafts:
+            try:
+                for step in VALIDATE:
+                    step(draft, terms)
+            except Refusal as refusal:
+                batch.refused.append(Refused(draft, refusal.reason, str(refusal)))
+            else:
+                batch.passed.append(draft)
     return batch
 
 
@@ -252,6 +255,7 @@ class _Shape(msgspec.Struct):
     data: msgspec.Raw
 
 
+_ACCOUNT = attrgetter("tenant", "metric")
 _ENCODER = msgspec.json.Encoder()
 _DECODE_SHAPE = msgspec.json.Decoder(_Shape)
 _DECODER = msgspec.json.Decoder()
@@ -274,20 +278,16 @@ def kind_of(raw: bytes) -> EntryKind:
     return EntryKind.METRICS if _DECODE_KEYS.decode(raw).detail_type is msgspec.UNSET else EntryKind.EVENTS
 
 
-def _drafts(entries: Sequence[StoredEntry], rules: RuleSet, batch: Sorted) -> Iterator[Draft]:
-    for entry in entries:
-        yield from _of_events(entry, rules, batch) if entry.kind is EntryKind.EVENTS else _of_metrics(entry, batch)
-
-
-def _of_events(entry: StoredEntry, rules: RuleSet, batch: Sorted) -> Iterator[Draft]:
-    received, arrived_at = batch.received, entry.arrived_at
+def _of_events(entry: StoredEntry, rules: RuleSet, batch: Sorted) -> list[Draft]:
+    drafts: list[Draft] = []
+    matching, decode = rules.matching, _DECODER.decode
     for line in entry.body.splitlines():
         try:
-            event = _DECODER.decode(line)
-            picked = rules.matching(event)
+            event = decode(line)
+            picked = matching(event)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, EventTooComplex) as error:
             batch.matched += 1
-            received[NO_TENANT, NO_METRIC] += 1
+            batch.received[NO_TENANT, NO_METRIC] += 1
             batch.refused.append(_unread(line, entry, error))
             continue
         if not picked:
@@ -296,11 +296,13 @@ def _of_events(entry: StoredEntry, rules: RuleSet, batch: Sorted) -> Iterator[Dr
         batch.matched += 1
         for rule in picked:
             metadata, data = rule.transform.apply(event)
-            received[tenant_of(metadata), rule.name] += 1
-            yield Draft(rule.name, metadata, data, event["id"], line, arrived_at)
+            drafts.append(Draft(rule.name, metadata, data, event["id"], line, entry.arrived_at, tenant_of(metadata)))
+    batch.received.update(map(_ACCOUNT, drafts))
+    return drafts
 
 
-def _of_metrics(entry: StoredEntry, batch: Sorted) -> Iterator[Draft]:
+def _of_metrics(entry: StoredEntry, batch: Sorted) -> list[Draft]:
+    drafts: list[Draft] = []
     for line in entry.body.splitlines():
         try:
             record = _DECODER.decode(line)
@@ -309,7 +311,9 @@ def _of_metrics(entry: StoredEntry, batch: Sorted) -> Iterator[Draft]:
             draft = Draft(shape.metric_name, shape.metadata, None, None, line, entry.arrived_at)
             batch.refused.append(Refused(draft, DropReason.MALFORMED, str(error)))
             continue
-        yield Draft(record.get("metric_name"), record.get("metadata"), record.get("data"), None, line, entry.arrived_at)
+        metadata = record.get("metadata")
+        drafts.append(Draft(record.get("metric_name"), metadata, record.get("data"), None, line, entry.arrived_at))
+    return drafts
 
 
 def _unread(line: bytes, entry: StoredEntry, error: Exception) -> Refused:

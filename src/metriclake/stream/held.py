@@ -150,9 +150,7 @@ def _held(tenant: str, drafts: Sequence[Draft]) -> Held:
 def _draft(line: _Line) -> Draft:
     event = line.event
     draft = Draft(event.metric_name, event.metadata, event.data, None, line.raw, line.arrived_at)
-    dimensions = dict(event.metadata)
-    draft.tenant = dimensions.pop("tenant_id")
-    draft.event_id = dimensions.pop("event_id")
-    draft.dimensions = dimensions
-    draft.time = str(event.data["event_time"])
+    draft.tenant = event.metadata["tenant_id"]
+    draft.dimensions = event.metadata
+    draft.measures = {"event_time": event.data["event_time"]}
     return draft

@@ -28,7 +28,7 @@ SUFFIXES = {"zstd": ".zst", "gzip": ".gz", "none": "", "snappy": ".snappy", "zip
 """What each compression adds to an object's name."""
 
 _TELLING = (".zst", ".gz", ".zip", ".json")
-_ZSTD_LEVEL = 3
+_ZSTD_LEVEL = 1
 _MOST_DURABLE = 10_000
 _GZIP_LEVEL = 6
 

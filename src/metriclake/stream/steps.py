@@ -16,13 +16,13 @@ from typing import Any
 import msgspec
 
 from metriclake.event import (
+    FIELD_NAMES,
+    METRIC_NAMES,
     NO_TENANT,
     DropReason,
     Measure,
     MetricEvent,
     account_of,
-    is_field_name,
-    is_metric_name,
     json_kind,
     tenant_of,
 )
@@ -33,7 +33,7 @@ MAX_MEASURES = 1024
 MAX_VALUE_BYTES = 2048
 MAX_EVENT_ID_BYTES = 256
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_INT64 = range(-(2**63), 2**63)
+_LEAST, _MOST = -(2**63), 2**63 - 1
 _EXACT = range(-(2**53), 2**53 + 1)
 
 
@@ -60,30 +60,25 @@ class Terms:
     types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-class Draft:
+class Draft(msgspec.Struct, gc=False):
     """
     A metric event on its way: `metadata` and `data` as a rule or a sender gave them, and what the steps make of them.
 
-    `raw` is the accepted record that it comes from and `offset` its entry's.
+    `raw` is the accepted record that it comes from, and `tenant` whose it is as far as that is usable. `dimensions` and
+    `measures` are what the lake will hold: the tenant's and the event's id stand among the ones, the time is the first
+    of the others.
     """
 
-    __slots__ = ("arrived_at", "data", "default_id", "dimensions", "event_id", "measures", "metadata", "metric", "raw",
-                 "tenant", "time")  # fmt: skip
-
-    def __init__(
-        self, metric: Any, metadata: Any, data: Any, default_id: str | None, raw: bytes, arrived_at: int
-    ) -> None:
-        self.metric = metric
-        self.metadata = metadata
-        self.data = data
-        self.default_id = default_id
-        self.raw = raw
-        self.arrived_at = arrived_at
-        self.tenant = NO_TENANT
-        self.event_id = ""
-        self.time = ""
-        self.dimensions: dict[str, str] = {}
-        self.measures: dict[str, Measure] = {}
+    metric: Any
+    metadata: Any
+    data: Any
+    default_id: str | None
+    raw: bytes
+    arrived_at: int
+    tenant: str = NO_TENANT
+    event_id: str = ""
+    dimensions: dict[str, str] = {}
+    measures: dict[str, Measure] = {}
 
     @property
     def account(self) -> tuple[str, str]:
@@ -100,17 +95,18 @@ def check_shape(draft: Draft, _terms: Terms) -> None:
     """
     Demand the three parts: a metric name, metadata and data.
     """
-    if not isinstance(draft.metric, str) or not draft.metric:
-        raise Refusal(DropReason.MISSING_METRIC_NAME, f"`metric_name` is {_found(draft.metric)}, it must be text")
-    if not is_metric_name(draft.metric):
+    metric, metadata, data = draft.metric, draft.metadata, draft.data
+    if not isinstance(metric, str) or not metric:
+        raise Refusal(DropReason.MISSING_METRIC_NAME, f"`metric_name` is {_found(metric)}, it must be text")
+    if not METRIC_NAMES[metric]:
         raise Refusal(DropReason.INVALID_METRIC_NAME, "`metric_name`: 1 to 128 of letters, digits and _ . : -")
-    if not isinstance(draft.metadata, dict):
-        raise Refusal(DropReason.MISSING_TENANT, f"`metadata` is {_found(draft.metadata)}, it must be an object")
-    if not isinstance(draft.data, dict):
-        raise Refusal(DropReason.MISSING_EVENT_TIME, f"`data` is {_found(draft.data)}, it must be an object")
-    if len(draft.metadata) > MAX_DIMENSIONS:
+    if not isinstance(metadata, dict):
+        raise Refusal(DropReason.MISSING_TENANT, f"`metadata` is {_found(metadata)}, it must be an object")
+    if not isinstance(data, dict):
+        raise Refusal(DropReason.MISSING_EVENT_TIME, f"`data` is {_found(data)}, it must be an object")
+    if len(metadata) > MAX_DIMENSIONS:
         raise Refusal(DropReason.TOO_MANY_FIELDS, f"more than {MAX_DIMENSIONS} dimensions")
-    if len(draft.data) > MAX_MEASURES:
+    if len(data) > MAX_MEASURES:
         raise Refusal(DropReason.TOO_MANY_FIELDS, f"more than {MAX_MEASURES} measures")
 
 
@@ -118,6 +114,8 @@ def check_tenant(draft: Draft, _terms: Terms) -> None:
     """
     Demand `metadata.tenant_id`, and that it can name a tenant.
     """
+    if draft.tenant != NO_TENANT:
+        return
     value = draft.metadata.get("tenant_id")
     if value is None or value == "":
         raise Refusal(DropReason.MISSING_TENANT, "`metadata.tenant_id` is missing")
@@ -135,15 +133,15 @@ def check_identity(draft: Draft, _terms: Terms) -> None:
     Take the identity from `metadata.event_id`, or else from the domain event's id.
     """
     value = draft.metadata.get("event_id", draft.default_id)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if type(value) is int:
         value = str(value)
     if value is None or value == "":
         raise Refusal(DropReason.MISSING_EVENT_ID, "`metadata.event_id` is missing, and the event has no id")
-    if not isinstance(value, str) or len(value.encode()) > MAX_EVENT_ID_BYTES:
+    if type(value) is not str or _longer(value, MAX_EVENT_ID_BYTES):
         raise Refusal(
             DropReason.INVALID_EVENT_ID, f"`metadata.event_id` must be text of at most {MAX_EVENT_ID_BYTES} bytes"
         )
-    draft.event_id = value
+    draft.dimensions = {"tenant_id": draft.tenant, "event_id": value}
 
 
 def check_time(draft: Draft, terms: Terms) -> None:
@@ -161,9 +159,9 @@ def check_time(draft: Draft, terms: Terms) -> None:
         raise _untimely(time, terms)
     fraction = _PLAIN_UTC.get(len(value)) if type(value) is str and value[-1] == "Z" and value[10] == "T" else None
     if fraction is None:
-        draft.time = time.isoformat(timespec="microseconds")[:26] + "Z"
+        draft.measures = {"event_time": time.isoformat(timespec="microseconds")[:26] + "Z"}
     else:
-        draft.time = value[:-1] + fraction
+        draft.measures = {"event_time": value[:-1] + fraction}
 
 
 def check_dimensions(draft: Draft, _terms: Terms) -> None:
@@ -172,12 +170,12 @@ def check_dimensions(draft: Draft, _terms: Terms) -> None:
     """
     dimensions = draft.dimensions
     for name, value in draft.metadata.items():
-        if name in ("tenant_id", "event_id") or value is None or value == "":
+        if name in _IDS or value is None or value == "":
             continue
-        if not is_field_name(name) or name.startswith("tenant_"):
+        if not FIELD_NAMES[name] or name.startswith("tenant_"):
             raise Refusal(DropReason.INVALID_DIMENSION, f"{_name(name)} cannot name a dimension")
         text = value if type(value) is str else _text(name, value)
-        if len(text) > MAX_VALUE_BYTES or len(text.encode()) > MAX_VALUE_BYTES:
+        if _longer(text, MAX_VALUE_BYTES):
             raise Refusal(
                 DropReason.INVALID_DIMENSION, f"the dimension `{name}` is longer than {MAX_VALUE_BYTES} bytes"
             )
@@ -189,15 +187,19 @@ def check_measures(draft: Draft, terms: Terms) -> None:
     Hold every measure against its declared type; an undeclared number is a double.
     """
     types = terms.types.get(draft.metric, _NO_TYPES)
-    measures = draft.measures
+    dimensions, measures = draft.dimensions, draft.measures
     for name, value in draft.data.items():
         if name == "event_time" or value is None:
             continue
-        if not is_field_name(name):
+        if not FIELD_NAMES[name]:
             raise Refusal(DropReason.INVALID_MEASURE, f"{_name(name)} cannot name a measure")
-        if name in draft.dimensions:
+        if name in dimensions and name not in _IDS:
             raise Refusal(DropReason.INVALID_MEASURE, f"`{name}` is a dimension and a measure: rename one of them")
-        measures[name] = _measure(name, value, types.get(name))
+        declared = types.get(name)
+        if type(value) is int and declared == "integer" and _LEAST <= value <= _MOST:
+            measures[name] = value
+        else:
+            measures[name] = _measure(name, value, declared)
 
 
 VALIDATE: tuple[Step, ...] = (
@@ -231,14 +233,21 @@ def put_attributes(
         if not accept_unknown:
             raise Refusal(DropReason.UNKNOWN_TENANT, "the tenants' directory does not know this tenant")
         attributes = _NO_TYPES
-    metadata = {"tenant_id": draft.tenant, "event_id": draft.event_id, **draft.dimensions, **attributes}
-    return MetricEvent(draft.metric, metadata, {"event_time": draft.time, **draft.measures})
+    return MetricEvent(draft.metric, {**draft.dimensions, **attributes}, draft.measures)
 
 
 _PLAIN_UTC = {20: ".000000Z", 24: "000Z", 27: "Z"}
 """What UTC text of these lengths lacks to be canonical: whole seconds, milliseconds, microseconds."""
 
 _NO_TYPES: Mapping[str, str] = {}
+_IDS = frozenset({"tenant_id", "event_id"})
+
+
+def _longer(text: str, most: int) -> bool:
+    """
+    Tell whether text has more UTF-8 bytes than `most`; a character has four of them at most.
+    """
+    return 4 * len(text) > most and len(text.encode()) > most
 
 
 def _time(value: Any) -> datetime:
@@ -314,7 +323,7 @@ def _number(name: str, value: float, declared: str | None) -> Measure:
         raise _mismatch(name, value, declared)
     if type(value) is float and not (value.is_integer() and int(value) in _EXACT):
         raise _mismatch(name, value, declared)
-    if int(value) not in _INT64:
+    if not _LEAST <= value <= _MOST:
         raise Refusal(DropReason.INVALID_MEASURE, f"the measure `{name}` does not fit 64 bits")
     return int(value)
 
@@ -327,7 +336,7 @@ def _inexact(value: float) -> bool:
 
 
 def _string(name: str, value: str) -> str:
-    if len(value) > MAX_VALUE_BYTES or len(value.encode()) > MAX_VALUE_BYTES:
+    if _longer(value, MAX_VALUE_BYTES):
         raise Refusal(DropReason.INVALID_MEASURE, f"the measure `{name}` is longer than {MAX_VALUE_BYTES} bytes")
     return value
 

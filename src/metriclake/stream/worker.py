@@ -1,7 +1,8 @@
 """
 Drive the stream: watch the journal, close batches, write their objects, announce them.
 
-One thread a partition. Everything that decides is in `batcher`, `steps` and `compose`; here are the clock, the journal,
+One thread a partition makes a batch ready, and another one writes and announces the batch before it meanwhile: in
+order, one at a time. Everything that decides is in `batcher`, `steps` and `compose`; here are the clock, the journal,
 the directory and the lake. A worker that dies anywhere is followed by one that does the same again, with the same
 result: seals, the directory's answers and objects are each made once.
 """
@@ -14,7 +15,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -131,9 +133,20 @@ class StreamJournal(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """
+    A sealed batch whose objects can be written, and what it holds aside.
+    """
+
+    seal: Seal
+    composed: Composed
+    held: list[Held]
+
+
 class StreamWorker:
     """
-    The stream of one partition, in a thread of its own.
+    The stream of one partition, in threads of its own.
     """
 
     def __init__(
@@ -151,12 +164,16 @@ class StreamWorker:
         self._partition = partition
         self._stop = threading.Event()
         self._waiting: deque[Waiting] = deque()
+        self._sealed: deque[Waiting] = deque()
+        self._written: Future[None] | None = None
+        self._holds = False
         self._seen = 0
         self._recovered = False
         self._free_at = 0.0
         self._last_freed = ""
         self._thread = threading.Thread(target=self._run, name=f"stream-{partition}", daemon=True)
-        self._archiver = ThreadPoolExecutor(max_workers=1, thread_name_prefix="archive")
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"lake-{partition}")
+        self._archiver = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"archive-{partition}")
         self.failure: MetriclakeError | None = None
         self.announced = threading.Event()
 
@@ -173,6 +190,7 @@ class StreamWorker:
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join()
+        self._writer.shutdown()
         self._archiver.shutdown()
 
     @property
@@ -180,7 +198,7 @@ class StreamWorker:
         """
         Return how old the oldest entry is that no announced object holds, in seconds, and how many such entries wait.
         """
-        waiting = tuple(self._waiting)
+        waiting = (*self._sealed, *self._waiting)
         return (max(0.0, time.monotonic() - waiting[0].seen) if waiting else 0.0, len(waiting))
 
     def _run(self) -> None:
@@ -208,11 +226,16 @@ class StreamWorker:
         """
         Finish the seals that an earlier worker left, and start after the last of them.
         """
+        if self._written is not None:
+            wait([self._written])
+            self._written = None
         for seal in self._journal.unannounced(self._partition):
             self._finish(seal)
+        self._settle()
         last = self._journal.last_sealed(self._partition)
         self._seen = last.last if last else 0
         self._waiting.clear()
+        self._sealed.clear()
         self.failure = None
 
     def _turn(self) -> bool:
@@ -220,12 +243,15 @@ class StreamWorker:
         Look, decide, act once; True when there is nothing left to do and the server is stopping.
         """
         stopping = self._stop.is_set()
+        if self._written is not None and self._written.done():
+            self._settle()
         self._look()
         verdict = decide(self._waiting, time.monotonic(), self._limits(), flush=stopping)
         if isinstance(verdict, Close):
             self._finish(self._seal(verdict))
             return False
         if stopping:
+            self._settle()
             return True
         if self._free():
             return False
@@ -283,23 +309,48 @@ class StreamWorker:
             version=self._plan_of(None).version,
         )
         self._journal.seal(seal)
+        self._sealed.extend(self._waiting.popleft() for _ in batch)
         return seal
 
     def _finish(self, seal: Seal, to_free: Sequence[str] = ()) -> None:
         """
-        Write a seal's objects and announce them; `to_free` are tenants of whom what is held may go on with it.
+        Make a seal's objects ready, and let them be written when those of the seal before are announced.
+
+        `to_free` are tenants of whom what is held may go on with it.
         """
+        if self._holds:
+            self._settle()
+        ready = self._ready(seal, to_free)
+        self._settle()
+        self._holds = bool(ready.held)
+        self._written = self._writer.submit(self._write, ready)
+
+    def _settle(self) -> None:
+        """
+        Wait until what is being written is announced; raises what went wrong with it.
+        """
+        written, self._written = self._written, None
+        if written is not None:
+            written.result()
+
+    def _ready(self, seal: Seal, to_free: Sequence[str]) -> _Ready:
         plan = self._plan_of(seal.version)
         entries = self._journal.read(self._partition, seal.first, seal.last)
         batch = sort(entries, seal, plan)
         verdict = self._pin(seal, batch, plan, to_free)
         held = hold(batch, plan, verdict)
         take_back(batch, self._journal.freed(seal), plan)
-        composed = compose(batch, entries, seal, plan, verdict.answers)
+        return _Ready(seal, compose(batch, entries, seal, plan, verdict.answers), held)
+
+    def _write(self, ready: _Ready) -> None:
+        """
+        Put a seal's objects into the lake, and announce them.
+        """
+        seal, composed = ready.seal, ready.composed
         manifest = self._put(composed)
-        self._journal.announce(seal, _announcement(manifest, composed.path), _deltas(manifest), held)
-        while self._waiting and self._waiting[0].offset <= seal.last:
-            self._waiting.popleft()
+        self._journal.announce(seal, _announcement(manifest, composed.path), _deltas(manifest), ready.held)
+        while self._sealed and self._sealed[0].offset <= seal.last:
+            self._sealed.popleft()
         self.announced.set()
 
     def _pin(self, seal: Seal, batch: Sorted, plan: Plan, to_free: Sequence[str]) -> Verdict:
