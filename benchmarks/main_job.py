@@ -195,7 +195,7 @@ async def throughput(running: Running, bodies: list[bytes]) -> dict[str, float]:
         status = await running.status()
         if sum(row["store"]["stored"] for row in status["books"]) == count:
             break
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
     visible = time.perf_counter() - began
     return {
         "events": count,

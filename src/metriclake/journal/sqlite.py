@@ -45,6 +45,7 @@ PARTITION = 0
 """The embedded journal has one partition."""
 
 _GROUP_LIMIT = 256
+_MOST_COUNTED = 2**63 - 1
 _Result = TypeVar("_Result")
 
 _TABLES = """
@@ -82,12 +83,13 @@ CREATE INDEX IF NOT EXISTS held_by_tenant ON held (tenant, oldest_at);
 @dataclass(slots=True)
 class _Write(Generic[_Result]):
     """
-    One waiting write: what to run in the transaction, and who waits for it.
+    One waiting write: what to run in the transaction, who waits for it, and the entry if it appends no more than one.
     """
 
     run: Callable[[sqlite3.Connection], _Result]
     done: Future[_Result]
-    append: bool = False
+    entry: Entry | None = None
+    appends: bool = False
 
 
 class SqliteJournal:
@@ -177,7 +179,7 @@ class SqliteJournal:
                 f"the journal holds {self._backlog} bytes that are not in the lake yet: try again later",
                 self._drain.seconds_until(over, time.monotonic()),
             )
-        return self._submit(lambda connection: self._insert(connection, entry), append=True)
+        return self._submit(lambda connection: self._insert(connection, entry), entry, appends=True)
 
     def retry(self, entries: Sequence[Entry], retried: Sequence[Retried]) -> None:
         """
@@ -191,8 +193,9 @@ class SqliteJournal:
                 _keep_retried(connection, one)
             for entry in entries:
                 self._insert(connection, entry)
+            _count(connection, _received(entries))
 
-        self._submit(write, append=True).result()
+        self._submit(write, appends=True).result()
 
     def retried(self, path: str) -> bytes | None:
         """
@@ -202,16 +205,13 @@ class SqliteJournal:
         return bytes(rows[0][0]) if rows else None
 
     def _insert(self, connection: sqlite3.Connection, entry: Entry) -> Position:
+        if max(entry.counts.values(), default=0) > _MOST_COUNTED:
+            raise OverflowError("a count of metric events does not fit the journal's 64 bits")
         offset = self._next
         values = (PARTITION, offset, entry.kind, entry.arrived_at, entry.count, _packed(entry.counts))
         connection.execute(
             "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*values, len(entry.body), entry.body)
         )
-        if entry.kind is EntryKind.EVENTS:
-            deltas = [Delta(STREAM, NO_TENANT, DOMAIN_EVENTS, "accepted", entry.count)]
-        else:
-            deltas = [Delta(STREAM, *key, "received", amount) for key, amount in entry.counts.items()]
-        _count(connection, deltas)
         self._next += 1
         self._backlog += len(entry.body)
         return Position(PARTITION, offset)
@@ -432,10 +432,12 @@ class SqliteJournal:
                 connection.close()
             self._connections.clear()
 
-    def _submit(self, run: Callable[[sqlite3.Connection], _Result], *, append: bool = False) -> Future[_Result]:
+    def _submit(
+        self, run: Callable[[sqlite3.Connection], _Result], entry: Entry | None = None, *, appends: bool = False
+    ) -> Future[_Result]:
         if self._closed:
             raise JournalUnavailable("the journal is closed: the server is stopping")
-        write = _Write(run, Future(), append)
+        write = _Write(run, Future(), entry, appends)
         self._queue.put(write)
         return write.done
 
@@ -456,6 +458,7 @@ class SqliteJournal:
         try:
             connection.execute("BEGIN IMMEDIATE")
             outcomes.extend(self._run(connection, write) for write in group)
+            _count(connection, _received([write.entry for write, _, error in outcomes if write.entry and not error]))
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._next, self._backlog = before
@@ -463,7 +466,7 @@ class SqliteJournal:
                 connection.execute("ROLLBACK")
             failure = JournalUnavailable(f"the journal {self._path} cannot write ({error}): nothing was accepted")
             outcomes = [(write, None, failure) for write in group]
-        if any(write.append and error is None for write, _, error in outcomes):
+        if any(write.appends and error is None for write, _, error in outcomes):
             reach(CrashPoint.APPEND)
             self._appended.set()
         for write, result, failed in outcomes:
@@ -474,6 +477,13 @@ class SqliteJournal:
 
     @staticmethod
     def _run(connection: sqlite3.Connection, write: _Write[Any]) -> tuple[_Write[Any], Any, Exception | None]:
+        if write.entry is not None:  # one statement needs no savepoint
+            try:
+                return (write, write.run(connection), None)
+            except sqlite3.Error:
+                raise
+            except Exception as error:  # noqa: BLE001 - as below
+                return (write, None, error)
         connection.execute("SAVEPOINT one")
         try:
             result = write.run(connection)
@@ -510,6 +520,13 @@ def _wanted(write: _Write[Any]) -> bool:
     return write.done.set_running_or_notify_cancel()
 
 
+_ADD = """
+INSERT INTO counters
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+  json_extract(value, '$[3]'), json_extract(value, '$[4]')
+FROM json_each(?) WHERE true
+ON CONFLICT (scope, tenant, metric, counter) DO UPDATE SET amount = amount + excluded.amount
+"""
 _SELECT_SEALS = "SELECT partition, number, first, last, oldest_at, sealed_at, version FROM seals"
 
 
@@ -605,12 +622,25 @@ def _advance(connection: sqlite3.Connection, reader: str, announcement: Announce
     _count(connection, deltas)
 
 
+def _received(entries: Sequence[Entry]) -> list[Delta]:
+    """
+    Return what the books say of accepted entries.
+    """
+    count = sum(entry.count for entry in entries if entry.kind is EntryKind.EVENTS)
+    sent = [item for entry in entries if entry.kind is EntryKind.METRICS for item in entry.counts.items()]
+    return [
+        Delta(STREAM, NO_TENANT, DOMAIN_EVENTS, "accepted", count),
+        *(Delta(STREAM, *key, "received", amount) for key, amount in sent),
+    ]
+
+
 def _count(connection: sqlite3.Connection, deltas: Sequence[Delta]) -> None:
-    connection.executemany(
-        "INSERT INTO counters VALUES (?, ?, ?, ?, ?) ON CONFLICT (scope, tenant, metric, counter)"
-        " DO UPDATE SET amount = amount + excluded.amount",
-        [(delta.scope, delta.tenant, delta.metric, delta.counter, delta.amount) for delta in deltas if delta.amount],
-    )
+    """
+    Add to the counters, all in one step: between two steps the interpreter may let other threads go first.
+    """
+    rows = [(delta.scope, delta.tenant, delta.metric, delta.counter, delta.amount) for delta in deltas if delta.amount]
+    if rows:
+        connection.execute(_ADD, (msgspec.json.encode(rows).decode(),))
 
 
 def _packed(counts: Counts) -> bytes:
