@@ -280,11 +280,11 @@ def kind_of(raw: bytes) -> EntryKind:
 
 def _of_events(entry: StoredEntry, rules: RuleSet, batch: Sorted) -> list[Draft]:
     drafts: list[Draft] = []
-    matching, decode = rules.matching, _DECODER.decode
+    arrived_at = entry.arrived_at
     for line in entry.body.splitlines():
         try:
-            event = decode(line)
-            picked = matching(event)
+            event = _DECODER.decode(line)
+            picked = rules.matching(event)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, EventTooComplex) as error:
             batch.matched += 1
             batch.received[NO_TENANT, NO_METRIC] += 1
@@ -296,7 +296,7 @@ def _of_events(entry: StoredEntry, rules: RuleSet, batch: Sorted) -> list[Draft]
         batch.matched += 1
         for rule in picked:
             metadata, data = rule.transform.apply(event)
-            drafts.append(Draft(rule.name, metadata, data, event["id"], line, entry.arrived_at, tenant_of(metadata)))
+            drafts.append(Draft(rule.name, metadata, data, event["id"], line, arrived_at, tenant_of(metadata)))
     batch.received.update(map(_ACCOUNT, drafts))
     return drafts
 
@@ -337,7 +337,7 @@ def _data(place: _Place, events: list[MetricEvent]) -> Content | None:
     if not events:
         return None
     lines = _ENCODER.encode_lines(events)
-    counts = Counter((event.metadata["tenant_id"], event.metric_name) for event in events)
+    counts = Counter([(event.metadata["tenant_id"], event.metric_name) for event in events])
     return Content(describe(place.data, lines, None, counts), lines)
 
 

@@ -132,7 +132,9 @@ def check_identity(draft: Draft, _terms: Terms) -> None:
     """
     Take the identity from `metadata.event_id`, or else from the domain event's id.
     """
-    value = draft.metadata.get("event_id", draft.default_id)
+    value = draft.metadata.get("event_id")
+    if value is None:
+        value = draft.default_id
     if type(value) is int:
         value = str(value)
     if value is None or value == "":
@@ -233,7 +235,8 @@ def put_attributes(
         if not accept_unknown:
             raise Refusal(DropReason.UNKNOWN_TENANT, "the tenants' directory does not know this tenant")
         attributes = _NO_TYPES
-    return MetricEvent(draft.metric, {**draft.dimensions, **attributes}, draft.measures)
+    metadata = {**draft.dimensions, **attributes} if attributes else draft.dimensions
+    return MetricEvent(draft.metric, metadata, draft.measures)
 
 
 _PLAIN_UTC = {20: ".000000Z", 24: "000Z", 27: "Z"}
