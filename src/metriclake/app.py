@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import msgspec
-import yaml
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -32,7 +31,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from metriclake import admin, charts, gateway, openapi, query
+from metriclake import admin, charts, gateway, openapi, plans, query
 from metriclake._config import (
     JOURNAL_QUOTA_BYTES,
     MAX_BODY_BYTES,
@@ -44,9 +43,7 @@ from metriclake._config import (
 from metriclake._errors import (
     DataDirectoryInUse,
     Fault,
-    InvalidPattern,
     InvalidPipeline,
-    InvalidTransform,
     MetriclakeError,
 )
 from metriclake._version import __version__
@@ -58,15 +55,13 @@ from metriclake.disk import DiskGauge, Room
 from metriclake.entry import Entry, Position
 from metriclake.gateway import Allowance, Gateway, Limiter, Rate
 from metriclake.journal import SqliteJournal
-from metriclake.pipeline import LoadedPipeline, duration, load, parse, size
-from metriclake.prefix import layout
+from metriclake.pipeline import LoadedPipeline, duration, load, size
 from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
 from metriclake.query import Query
 from metriclake.request_id import RequestIds
-from metriclake.rules import Pattern, Rule, RuleSet, Transform
+from metriclake.rules import Rule
 from metriclake.store import Catalogue, Engine, Loader, TenantReader, fsync_folder, prepare
 from metriclake.stream import (
-    SUFFIXES,
     CachedDirectory,
     CacheTerms,
     CurrentDirectory,
@@ -79,6 +74,7 @@ from metriclake.stream import (
     NoDirectory,
     Plan,
     Refusals,
+    RemoteComposer,
     StreamWorker,
     Terms,
 )
@@ -135,27 +131,11 @@ def configure(path: Path, environ: Mapping[str, str]) -> Configured:
     """
     loaded = load(path, environ)
     faults: list[Fault] = []
-    plan = _plan(loaded, faults)
+    plan = plans.plan(loaded, faults)
     directory = _directory(loaded, faults)
     if faults:
         raise InvalidPipeline(tuple(faults))
-    return Configured(loaded, plan, directory, _rules_text(loaded))
-
-
-def _rules_text(loaded: LoadedPipeline) -> str:
-    """
-    Return what the stream needs of a pipeline file, as such a file, with its `${NAME}` filled.
-
-    It is kept with the batches that are sealed by it. No URL and no destination is in it, so that no secret is.
-    """
-    whole = msgspec.to_builtins(loaded.pipeline)
-    kept = {
-        "tenants": {name: whole["tenants"][name] for name in ("unknown", "unavailable")},
-        "stream": whole["stream"],
-        "store": {name: whole["store"][name] for name in ("hot", "retention")},
-        "metrics": whole["metrics"],
-    }
-    return yaml.safe_dump(kept, allow_unicode=True)
+    return Configured(loaded, plan, directory, plans.kept_text(loaded))
 
 
 def _directory(loaded: LoadedPipeline, faults: list[Fault]) -> Directory:
@@ -186,47 +166,6 @@ def _source(loaded: LoadedPipeline) -> Source | None:
 
 def _seconds(text: str) -> float:
     return duration(text).total_seconds()
-
-
-def _plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
-    pipeline = loaded.pipeline
-    rules = [_rule(loaded, name, faults) for name in pipeline.metrics]
-    return Plan(
-        version=loaded.version,
-        rules=RuleSet(rule for rule in rules if rule is not None),
-        retention=_micros(duration(pipeline.store.retention)),
-        future=_micros(duration(pipeline.stream.future)),
-        suffix=SUFFIXES[pipeline.stream.compression],
-        types={
-            name: {measure: spec.type for measure, spec in metric.data.items() if spec.type is not None}
-            for name, metric in pipeline.metrics.items()
-        },
-        accept_unknown=pipeline.tenants.unknown == "accept",
-        layout=layout(pipeline.stream.prefix, pipeline.stream.error_prefix),
-        wait=pipeline.tenants.unavailable == "wait",
-    )
-
-
-def _rule(loaded: LoadedPipeline, name: str, faults: list[Fault]) -> Rule | None:
-    metric = loaded.pipeline.metrics[name]
-    found = len(faults)
-    pattern = transform = None
-    try:
-        pattern = Pattern.compile(metric.pattern)
-    except InvalidPattern as error:
-        what, _, hint = str(error).partition("\n")
-        faults.append(Fault(loaded.place("metrics", name, "pattern"), what, hint))
-    try:
-        transform = Transform.compile(metric.metadata, metric.data)
-    except InvalidTransform as error:
-        faults.append(Fault(loaded.place("metrics", name, "data"), str(error)))
-    if len(faults) > found or pattern is None or transform is None:
-        return None
-    return Rule(name, metric.bus, pattern, transform)
-
-
-def _micros(length: timedelta) -> int:
-    return length // timedelta(microseconds=1)
 
 
 class Server:
@@ -269,7 +208,12 @@ class Server:
         prepare(self._engine, duration(store.hot), duration(store.retention))
         self._catalogue = Catalogue(self._engine)
         self._stream = StreamWorker(
-            self._journal, self._lake, CurrentDirectory(lambda: self._configured.directory), self._plan_of, self._limits
+            self._journal,
+            self._lake,
+            CurrentDirectory(lambda: self._configured.directory),
+            self._plan_of,
+            self._limits,
+            composer=RemoteComposer(plans.COMPOSER, self._text_of),
         )
         loader = Loader(self._engine, self._catalogue, self._retention)
         self._loading = DestinationLoop(
@@ -475,12 +419,14 @@ class Server:
         if version is None:
             return self._configured.plan
         if version not in self._plans:
-            text = self._journal.pipeline(version)
-            if text is None:
-                raise MetriclakeError(f"the pipeline file of version {version} is not kept: a sealed batch needs it")
-            loaded = parse(text, self._configured.loaded.path, _Unset())
-            self._plans[version] = replace(_plan(loaded, []), version=version)
+            self._plans[version] = plans.plan_of_text(self._text_of(version), version)
         return self._plans[version]
+
+    def _text_of(self, version: int) -> str:
+        text = self._journal.pipeline(version)
+        if text is None:
+            raise MetriclakeError(f"the pipeline file of version {version} is not kept: a sealed batch needs it")
+        return text
 
     def _limits(self) -> Limits:
         buffer = self._configured.loaded.pipeline.stream.buffer
@@ -502,15 +448,6 @@ class _Counted:
 async def _openapi(_request: Request) -> Response:
     parts = (gateway.described(), query.described(), admin.described(), charts.described())
     return as_json(openapi.document(__version__, (*openapi.OWN, *chain.from_iterable(parts))))
-
-
-class _Unset(dict[str, str]):
-    """
-    The environment of a kept pipeline file, whose variables were filled before it was kept: there are none.
-    """
-
-    def __contains__(self, _name: object) -> bool:
-        return True
 
 
 _NEEDS_RESTART = ("lake", "journal", "store.url")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from metriclake._errors import InvalidPipeline
-from metriclake.app import _plan, _Unset, configure
-from metriclake.pipeline import parse
+from metriclake.app import configure
+from metriclake.plans import plan_of_text
 
 PIPELINE = """
 tenants: {unknown: "${UNKNOWN}"}
@@ -35,7 +35,7 @@ def test_kept_rules_are_the_rules_that_were_in_force(tmp_path: Path) -> None:
     path.write_text(PIPELINE, encoding="utf-8")
     configured = configure(path, ENVIRON)
 
-    again = _plan(parse(configured.text, path, _Unset()), [])
+    again = plan_of_text(configured.text, configured.plan.version)
 
     assert "hush" not in configured.text
     assert (again.retention, again.future, again.types) == (

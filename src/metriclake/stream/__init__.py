@@ -6,6 +6,7 @@ from metriclake.stream.batcher import Close, Limits, Wait, Waiting, decide
 from metriclake.stream.cache import CacheTerms
 from metriclake.stream.cached import CachedDirectory
 from metriclake.stream.compose import Plan
+from metriclake.stream.composer import RemoteComposer, serve
 from metriclake.stream.directory import CurrentDirectory, Directory, DirectoryState, FileDirectory, NoDirectory
 from metriclake.stream.lake import SUFFIXES, Lake
 from metriclake.stream.refused import Refusals, Terms
@@ -27,9 +28,11 @@ __all__ = [
     "NoDirectory",
     "Plan",
     "Refusals",
+    "RemoteComposer",
     "StreamWorker",
     "Terms",
     "Wait",
     "Waiting",
     "decide",
+    "serve",
 ]

@@ -16,7 +16,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -40,19 +39,14 @@ from metriclake.entry import (
 )
 from metriclake.event import NO_TENANT
 from metriclake.stream.batcher import Close, Limits, Wait, Waiting, decide
-from metriclake.stream.compose import (
-    Composed,
-    Content,
-    Plan,
-    Sorted,
-    compose,
-    recount,
-    sort,
-    tenants,
-)
+from metriclake.stream.compose import Composed, Content, Plan, recount
+from metriclake.stream.composer import Composer, LocalComposer, Ready
 from metriclake.stream.directory import Directory
-from metriclake.stream.held import Verdict, choose, decode_verdict, encode_verdict, hold, take_back
+from metriclake.stream.held import Verdict, choose, decode_verdict, encode_verdict
 from metriclake.stream.lake import Lake
+
+PARTITION = 0
+"""The embedded journal has one."""
 
 _LOG = logging.getLogger(__name__)
 _RETRY_SECONDS = 1.0
@@ -133,17 +127,6 @@ class StreamJournal(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """
-    A sealed batch whose objects can be written, and what it holds aside.
-    """
-
-    seal: Seal
-    composed: Composed
-    held: list[Held]
-
-
 class StreamWorker:
     """
     The stream of one partition, in threads of its own.
@@ -151,17 +134,20 @@ class StreamWorker:
 
     def __init__(
         self, journal: StreamJournal, lake: Lake, directory: Directory, plan_of: Callable[[int | None], Plan],
-        limits: Callable[[], Limits], partition: int = 0,
+        limits: Callable[[], Limits], composer: Composer | None = None,
     ) -> None:  # fmt: skip
         """
         `plan_of` returns the plan of a version, and of None the one in force; `limits` the buffer in force.
+
+        `composer` makes the objects: where none is given, in this process.
         """
         self._journal = journal
         self._lake = lake
         self._directory = directory
         self._plan_of = plan_of
         self._limits = limits
-        self._partition = partition
+        self._partition = PARTITION
+        self._composer: Composer = composer or LocalComposer(plan_of)
         self._stop = threading.Event()
         self._waiting: deque[Waiting] = deque()
         self._sealed: deque[Waiting] = deque()
@@ -171,9 +157,9 @@ class StreamWorker:
         self._recovered = False
         self._free_at = 0.0
         self._last_freed = ""
-        self._thread = threading.Thread(target=self._run, name=f"stream-{partition}", daemon=True)
-        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"lake-{partition}")
-        self._archiver = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"archive-{partition}")
+        self._thread = threading.Thread(target=self._run, name=f"stream-{PARTITION}", daemon=True)
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"lake-{PARTITION}")
+        self._archiver = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"archive-{PARTITION}")
         self.failure: MetriclakeError | None = None
         self.announced = threading.Event()
 
@@ -192,6 +178,7 @@ class StreamWorker:
             self._thread.join()
         self._writer.shutdown()
         self._archiver.shutdown()
+        self._composer.close()
 
     @property
     def lag(self) -> tuple[float, int]:
@@ -226,6 +213,7 @@ class StreamWorker:
         """
         Finish the seals that an earlier worker left, and start after the last of them.
         """
+        self._composer.start()
         if self._written is not None:
             wait([self._written])
             self._written = None
@@ -323,7 +311,7 @@ class StreamWorker:
         ready = self._ready(seal, to_free)
         self._settle()
         self._holds = bool(ready.held)
-        self._written = self._writer.submit(self._write, ready)
+        self._written = self._writer.submit(self._write, seal, ready)
 
     def _settle(self) -> None:
         """
@@ -333,31 +321,29 @@ class StreamWorker:
         if written is not None:
             written.result()
 
-    def _ready(self, seal: Seal, to_free: Sequence[str]) -> _Ready:
-        plan = self._plan_of(seal.version)
-        entries = self._journal.read(self._partition, seal.first, seal.last)
-        batch = sort(entries, seal, plan)
-        verdict = self._pin(seal, batch, plan, to_free)
-        held = hold(batch, plan, verdict)
-        take_back(batch, self._journal.freed(seal), plan)
-        return _Ready(seal, compose(batch, entries, seal, plan, verdict.answers), held)
+    def _ready(self, seal: Seal, to_free: Sequence[str]) -> Ready:
+        here = self._composer.sort(seal, self._journal.read(self._partition, seal.first, seal.last))
+        verdict = self._pin(seal, here, to_free)
+        return self._composer.compose(verdict, self._journal.freed(seal))
 
-    def _write(self, ready: _Ready) -> None:
+    def _write(self, seal: Seal, ready: Ready) -> None:
         """
         Put a seal's objects into the lake, and announce them.
         """
-        seal, composed = ready.seal, ready.composed
-        manifest = self._put(composed)
-        self._journal.announce(seal, _announcement(manifest, composed.path), _deltas(manifest), ready.held)
+        manifest = self._put(ready.composed)
+        announcement = _announcement(manifest, ready.composed.path)
+        self._journal.announce(seal, announcement, _deltas(manifest), ready.held)
         while self._sealed and self._sealed[0].offset <= seal.last:
             self._sealed.popleft()
         self.announced.set()
 
-    def _pin(self, seal: Seal, batch: Sorted, plan: Plan, to_free: Sequence[str]) -> Verdict:
+    def _pin(self, seal: Seal, here: Sequence[str], to_free: Sequence[str]) -> Verdict:
         """
         Ask the directory, decide what goes on, is held and is freed, and pin that, or return what is pinned already.
+
+        `here` are the tenants of the batch.
         """
-        here = tenants(batch)
+        plan = self._plan_of(seal.version)
         waiting = self._journal.held_tenants(self._partition)
         held = {
             tenant: self._journal.held(self._partition, tenant)

@@ -1,0 +1,120 @@
+"""
+Compile what a pipeline file says to the stream: when the file is read, and again from the text that is kept of it.
+
+`python -m metriclake.plans` is the process that composes batches beside a server.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from metriclake._errors import Fault, InvalidPattern, InvalidTransform
+from metriclake.pipeline import LoadedPipeline, duration, parse
+from metriclake.prefix import layout
+from metriclake.rules import Pattern, Rule, RuleSet, Transform
+from metriclake.stream import SUFFIXES, Plan, serve
+
+COMPOSER = (sys.executable, "-m", "metriclake.plans")
+"""The command of the process that composes batches."""
+
+_OFTEN = 50_000
+
+
+def kept_text(loaded: LoadedPipeline) -> str:
+    """
+    Return what the stream needs of a pipeline file, as such a file, with its `${NAME}` filled.
+
+    It is kept with the batches that are sealed by it. No URL and no destination is in it, so that no secret is.
+    """
+    whole = msgspec.to_builtins(loaded.pipeline)
+    kept = {
+        "tenants": {name: whole["tenants"][name] for name in ("unknown", "unavailable")},
+        "stream": whole["stream"],
+        "store": {name: whole["store"][name] for name in ("hot", "retention")},
+        "metrics": whole["metrics"],
+    }
+    return yaml.safe_dump(kept, allow_unicode=True)
+
+
+def plan_of_text(text: str, version: int) -> Plan:
+    """
+    Compile what `kept_text` has kept of a version.
+    """
+    return replace(plan(parse(text, Path("metriclake.yaml"), _Unset()), []), version=version)
+
+
+def plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
+    """
+    Compile a pipeline file's rules; what is wrong with them is added to the faults.
+    """
+    pipeline = loaded.pipeline
+    rules = [_rule(loaded, name, faults) for name in pipeline.metrics]
+    return Plan(
+        version=loaded.version,
+        rules=RuleSet(rule for rule in rules if rule is not None),
+        retention=_micros(duration(pipeline.store.retention)),
+        future=_micros(duration(pipeline.stream.future)),
+        suffix=SUFFIXES[pipeline.stream.compression],
+        types={
+            name: {measure: spec.type for measure, spec in metric.data.items() if spec.type is not None}
+            for name, metric in pipeline.metrics.items()
+        },
+        accept_unknown=pipeline.tenants.unknown == "accept",
+        layout=layout(pipeline.stream.prefix, pipeline.stream.error_prefix),
+        wait=pipeline.tenants.unavailable == "wait",
+    )
+
+
+def _rule(loaded: LoadedPipeline, name: str, faults: list[Fault]) -> Rule | None:
+    metric = loaded.pipeline.metrics[name]
+    found = len(faults)
+    pattern = transform = None
+    try:
+        pattern = Pattern.compile(metric.pattern)
+    except InvalidPattern as error:
+        what, _, hint = str(error).partition("\n")
+        faults.append(Fault(loaded.place("metrics", name, "pattern"), what, hint))
+    try:
+        transform = Transform.compile(metric.metadata, metric.data)
+    except InvalidTransform as error:
+        faults.append(Fault(loaded.place("metrics", name, "data"), str(error)))
+    if len(faults) > found or pattern is None or transform is None:
+        return None
+    return Rule(name, metric.bus, pattern, transform)
+
+
+def _micros(length: timedelta) -> int:
+    return length // timedelta(microseconds=1)
+
+
+class _Unset(dict[str, str]):
+    """
+    The environment of a kept pipeline file, whose variables were filled before it was kept: there are none.
+    """
+
+    def __contains__(self, _name: object) -> bool:
+        return True
+
+
+_NEEDS_RESTART = ("lake", "journal", "store.url")
+
+
+def main() -> None:
+    """
+    Compose for the server at the other end of the socket whose number is given.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_OFTEN, 20, 20)
+    serve(int(sys.argv[1]), plan_of_text)
+
+
+if __name__ == "__main__":
+    main()
