@@ -1,7 +1,7 @@
 /*
- * Another clock, a full disk and a read-only lake, for one process; loaded with LD_PRELOAD. FAULTS names a folder: its
- * file `clock` holds the seconds by which the wall clock is put; while its file `full` is there nothing can be written
- * below FAULTS_ROOT, while `readonly` is there nothing can be made, opened for writing or taken away in its folder lake.
+ * Another clock, a full disk and a read-only lake, for one process; loaded with LD_PRELOAD. FAULTS names a folder. Its
+ * file `clock` holds the seconds by which the wall clock is put. While its file `full` is there nothing can be written
+ * below FAULTS_ROOT; while `readonly` is there nothing can be made, changed or taken away in FAULTS_ROOT/lake.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -29,7 +29,7 @@ static int (*real_linkat)(int, const char *, int, const char *, int);
 static int (*real_rename)(const char *, const char *);
 static int (*real_unlink)(const char *);
 
-__attribute__((constructor)) static void begin(void) {
+static void find(void) {
     real_clock = dlsym(RTLD_NEXT, "clock_gettime");
     real_openat = dlsym(RTLD_NEXT, "openat64");
     real_write = dlsym(RTLD_NEXT, "write");
@@ -39,6 +39,12 @@ __attribute__((constructor)) static void begin(void) {
     real_linkat = dlsym(RTLD_NEXT, "linkat");
     real_rename = dlsym(RTLD_NEXT, "rename");
     real_unlink = dlsym(RTLD_NEXT, "unlink");
+}
+/* Some libraries call us before our turn to begin: Python's allocator from 3.13 on. */
+#define READY if (!real_unlink) find();
+
+__attribute__((constructor)) static void begin(void) {
+    find();
     const char *given = getenv("FAULTS"), *below = getenv("FAULTS_ROOT");
     if (given) snprintf(folder, sizeof folder, "%s", given);
     if (below) snprintf(root, sizeof root, "%s", below);
@@ -57,7 +63,7 @@ static long shift(void) {
     static volatile time_t looked;
     static __thread int busy;
     struct timespec now;
-    if (!folder[0] || busy || !real_openat) return 0;
+    if (!folder[0] || busy) return 0;
     real_clock(CLOCK_MONOTONIC_COARSE, &now);
     long tenth = now.tv_sec * 10 + now.tv_nsec / 100000000;
     if (looked == tenth) return seconds;
@@ -77,7 +83,7 @@ static long shift(void) {
 }
 
 int clock_gettime(clockid_t which, struct timespec *found) {
-    if (!real_clock) real_clock = dlsym(RTLD_NEXT, "clock_gettime");
+    READY
     int done = real_clock(which, found);
     if (!done && (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE)) found->tv_sec += shift();
     return done;
@@ -122,35 +128,45 @@ static int ours(int fd) {
 #define REFUSE if (1) { errno = ENOSPC; return -1; }
 #define FORBID if (1) { errno = EROFS; return -1; }
 
-ssize_t write(int fd, const void *data, size_t size) { if (full() && ours(fd)) REFUSE return real_write(fd, data, size); }
+ssize_t write(int fd, const void *data, size_t size) {
+    READY
+    if (full() && ours(fd)) REFUSE
+    return real_write(fd, data, size);
+}
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
+    READY
     if (full() && ours(fd)) REFUSE
     return real_pwrite(fd, data, size, at);
 }
 ssize_t pwrite(int fd, const void *data, size_t size, off_t at) { return pwrite64(fd, data, size, at); }
 ssize_t writev(int fd, const struct iovec *parts, int count) {
+    READY
     if (full() && ours(fd)) REFUSE
     return real_writev(fd, parts, count);
 }
 int mkdir(const char *path, mode_t mode) {
+    READY
     if (fixed(path)) FORBID
     if (full() && !strncmp(path, root, strlen(root))) REFUSE
     return real_mkdir(path, mode);
 }
 int linkat(int from, const char *path, int to, const char *name, int flags) {
+    READY
     if (fixed(name)) FORBID
     return real_linkat(from, path, to, name, flags);
 }
 int rename(const char *path, const char *name) {
+    READY
     if (fixed(path) || fixed(name)) FORBID
     return real_rename(path, name);
 }
 int unlink(const char *path) {
+    READY
     if (fixed(path)) FORBID
     return real_unlink(path);
 }
 int openat64(int at, const char *path, int flags, ...) {
-    if (!real_openat) real_openat = dlsym(RTLD_NEXT, "openat64");
+    READY
     if (flags & (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC) && fixed(path)) FORBID
     mode_t mode = 0;
     if (flags & (O_CREAT | O_TMPFILE)) {
