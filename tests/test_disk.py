@@ -42,6 +42,23 @@ def test_quota_bounds_what_is_there_and_what_comes(tmp_path: Path) -> None:
     gauge.admit(BLOCKS)
 
 
+def test_room_inside_files_is_room(tmp_path: Path) -> None:
+    """
+    What lies in the directory and can be filled again does not count against the quota, nor does filling it.
+    """
+    (tmp_path / "file").write_bytes(b"x" * 2 * BLOCKS)
+    spare = [0]
+    gauge = DiskGauge(tmp_path, lambda: Room(2 * BLOCKS, 0), lambda: spare[0])
+    with pytest.raises(JournalFull):
+        gauge.admit(BLOCKS)
+
+    spare[0] = BLOCKS
+    gauge.measure()
+    gauge.admit(BLOCKS // 2)
+    with pytest.raises(JournalFull):
+        gauge.admit(BLOCKS)
+
+
 def test_reserve_is_left_free(tmp_path: Path) -> None:
     """
     Nothing is let in that would leave less than the reserve of the disk free.

@@ -197,11 +197,13 @@ class Server:
     def _open(self, configured: Configured, data: DataDirectory, opened: contextlib.ExitStack) -> None:
         loaded = configured.loaded
         store = loaded.pipeline.store
-        self._journal = SqliteJournal(_place(loaded, loaded.pipeline.journal, data.journal), JOURNAL_QUOTA_BYTES)
+        journal = _place(loaded, loaded.pipeline.journal, data.journal)
+        self._journal = SqliteJournal(journal, JOURNAL_QUOTA_BYTES)
         opened.callback(self._journal.close)
         opened.callback(configured.directory.close)
         self._journal.keep_pipeline(configured.plan.version, configured.text)
-        self._gauge = DiskGauge(data.root, self._room)
+        inside = journal.is_relative_to(data.root.resolve())
+        self._gauge = DiskGauge(data.root, self._room, lambda: self._journal.spare if inside else 0)
         self._lake = Lake(_place(loaded, loaded.pipeline.lake, data.lake))
         self._engine = Engine(_place(loaded, store.url, data.store))
         opened.callback(self._engine.close)

@@ -32,12 +32,13 @@ class DiskGauge(Repeat):
     Measure the data directory every few seconds, and judge what may still be accepted.
     """
 
-    def __init__(self, root: Path, room: Callable[[], Room]) -> None:
+    def __init__(self, root: Path, room: Callable[[], Room], spare: Callable[[], int] = lambda: 0) -> None:
         """
-        Measure `root` once; `room` returns the bounds in force.
+        Measure `root` once; `room` returns the bounds in force, `spare` how many bytes of its files can be used again.
         """
         self._root = root
         self._room = room
+        self._spare_now = spare
         self._since = 0
         super().__init__("disk-gauge", _EVERY_SECONDS, self.measure)
         self.measure()
@@ -48,6 +49,7 @@ class DiskGauge(Repeat):
         """
         self.used = size_of(self._root)
         self._free = shutil.disk_usage(self._root).free
+        self._spare = self._spare_now()
         self._since = 0
 
     def admit(self, size: int) -> None:
@@ -55,12 +57,13 @@ class DiskGauge(Repeat):
         Let `size` bytes in, or raise JournalFull that says what to do.
         """
         room = self._room()
-        if room.quota is not None and self.used + self._since + size > room.quota:
+        more = self._since + size - self._spare
+        if room.quota is not None and self.used + more > room.quota:
             raise JournalFull(
                 f"the data directory {self._root} is at its quota of {room.quota} bytes: raise `disk.quota`, or shorten"
                 " `store.retention`"
             )
-        if self._free - self._since - size < room.reserve:
+        if self._free - more < room.reserve:
             raise JournalFull(
                 f"the disk of the data directory {self._root} has less than {room.reserve} bytes left: make room, or"
                 " lower `disk.reserve`"

@@ -65,6 +65,13 @@ class Record:
     end: int
 
 
+def packed(kind: str, a: int, b: int, path: str) -> bytes:
+    """
+    Return a record without data as the recorder writes it.
+    """
+    return _HEAD.pack(kind.encode(), a, b, len(path.encode()), 0) + path.encode()
+
+
 def records(log: Path) -> Iterator[Record]:
     """
     Yield what was recorded, in its order.
@@ -97,11 +104,28 @@ class _File:
 class _Folder:
     """
     A folder: its names now, those it was fsynced with, and those that were ordered before the last fsync of any file.
+
+    Of syncs that overlap the one that began last counts, also where it ended first: `durable_by`, `ordered_by`.
     """
 
     names: dict[str, _Node] = field(default_factory=dict)
     durable: dict[str, _Node] = field(default_factory=dict)
     ordered: dict[str, _Node] = field(default_factory=dict)
+    durable_by: int = 0
+    ordered_by: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class _Sync:
+    """
+    An fsync that has begun: of what, how many of its writes or which names it makes durable, and all that it orders.
+    """
+
+    order: int
+    node: _Node
+    writes: int
+    names: dict[str, _Node]
+    ordered: dict[_Folder, dict[str, _Node]]
 
 
 @dataclass(eq=False, slots=True)
@@ -140,8 +164,8 @@ class Disk:
         self._root = str(root)
         self._top = _Folder()
         self._open: dict[int, _Node] = {}
-        self._syncs: dict[int, tuple[_Node, int, dict[str, _Node]]] = {}
-        self._waiting: dict[int, dict[_Folder, dict[str, _Node]]] = {}
+        self._syncs: dict[int, _Sync] = {}
+        self._begun = 0
         self._dirty: set[_Folder] = set()
         self.unfaithful: list[str] = []
 
@@ -195,22 +219,29 @@ class Disk:
 
     def _begin(self, record: Record) -> None:
         node = self._open[record.a]
-        names = dict(node.names) if isinstance(node, _Folder) else {}
-        self._syncs[record.b] = (node, len(node.pending) if isinstance(node, _File) else 0, names)
-        self._waiting[record.b] = {folder: dict(folder.names) for folder in self._dirty}
+        self._begun += 1
+        self._syncs[record.b] = _Sync(
+            order=self._begun,
+            node=node,
+            writes=len(node.pending) if isinstance(node, _File) else 0,
+            names=dict(node.names) if isinstance(node, _Folder) else {},
+            ordered={folder: dict(folder.names) for folder in self._dirty},
+        )
 
     def _end(self, record: Record) -> None:
-        node, count, names = self._syncs.pop(record.b)
+        sync = self._syncs.pop(record.b)
+        node = sync.node
         if isinstance(node, _File):
-            node.settle(count)
-            for number, (other, amount, theirs) in self._syncs.items():
-                if other is node:
-                    self._syncs[number] = (node, max(0, amount - count), theirs)
-        elif isinstance(node, _Folder):
-            node.durable = names
-        for folder, ordered in self._waiting.pop(record.b).items():
-            folder.ordered = ordered
-            if folder.names == ordered:
+            node.settle(sync.writes)
+            for other in self._syncs.values():
+                if other.node is node:
+                    other.writes = max(0, other.writes - sync.writes)
+        elif isinstance(node, _Folder) and sync.order > node.durable_by:
+            node.durable, node.durable_by = sync.names, sync.order
+        for folder, names in sync.ordered.items():
+            if sync.order > folder.ordered_by:
+                folder.ordered, folder.ordered_by = names, sync.order
+            if folder.names == folder.ordered:
                 self._dirty.discard(folder)
 
     def _walk(self, path: str) -> tuple[_Folder, str]:

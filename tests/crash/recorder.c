@@ -62,11 +62,17 @@ void *dlopen(const char *name, int flags) {
 
 static void note(char, uint64_t, uint64_t, const char *, const void *, size_t);
 
-__attribute__((constructor)) static void begin(void) {
+static void find(void) {
 #define FIND(name) real_##name = dlsym(RTLD_NEXT, #name)
     FIND(open64); FIND(openat64); FIND(close); FIND(write); FIND(pwrite64); FIND(writev); FIND(rename); FIND(link);
     FIND(linkat); FIND(symlink); FIND(unlink); FIND(unlinkat); FIND(rmdir); FIND(mkdir); FIND(ftruncate64);
     FIND(fsync); FIND(fdatasync); FIND(mmap64); FIND(syscall);
+}
+/* Some libraries call us before our turn to begin: Python's allocator from 3.13 on. */
+#define READY if (!real_syscall) find();
+
+__attribute__((constructor)) static void begin(void) {
+    find();
     const char *folder = getenv("RECORD_ROOT"), *log = getenv("RECORD_LOG");
     if (!folder || !log || !realpath(folder, root)) return;
     snprintf(stop, sizeof stop, "%.4000s.stop", log);
@@ -112,6 +118,7 @@ static int place(int folder, const char *path, char *found) {
 
 static int opened(int folder, const char *path, int flags, mode_t mode) {
     char found[PATH_MAX];
+    READY
     if (!place(folder, path, found)) return real_openat64(folder, path, flags, mode);
     pthread_mutex_lock(&turn);
     struct stat64 before;
@@ -142,6 +149,7 @@ int creat(const char *path, mode_t mode) { return opened(AT_FDCWD, path, O_CREAT
 static int ours(int fd) { return out >= 0 && fd >= 0 && fd < MOST && tracked[fd]; }
 
 int close(int fd) {
+    READY
     if (fd == out && out >= 0) return 0;
     if (!ours(fd)) return real_close(fd);
     pthread_mutex_lock(&turn);
@@ -159,6 +167,7 @@ static off64_t here(int fd) {
 }
 
 ssize_t write(int fd, const void *data, size_t size) {
+    READY
     if (!ours(fd)) return real_write(fd, data, size);
     pthread_mutex_lock(&turn);
     off64_t at = here(fd);
@@ -169,6 +178,7 @@ ssize_t write(int fd, const void *data, size_t size) {
 }
 
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
+    READY
     if (!ours(fd)) return real_pwrite64(fd, data, size, at);
     pthread_mutex_lock(&turn);
     ssize_t done = real_pwrite64(fd, data, size, at);
@@ -179,6 +189,7 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
 ssize_t pwrite(int fd, const void *data, size_t size, off_t at) { return pwrite64(fd, data, size, at); }
 
 ssize_t writev(int fd, const struct iovec *parts, int count) {
+    READY
     if (!ours(fd)) return real_writev(fd, parts, count);
     ssize_t sum = 0;
     for (int part = 0; part < count; part++) {
@@ -191,6 +202,7 @@ ssize_t writev(int fd, const struct iovec *parts, int count) {
 }
 
 int ftruncate64(int fd, off64_t size) {
+    READY
     if (!ours(fd)) return real_ftruncate64(fd, size);
     pthread_mutex_lock(&turn);
     int done = real_ftruncate64(fd, size);
@@ -203,6 +215,7 @@ int ftruncate(int fd, off_t size) { return ftruncate64(fd, size); }
 /* An operation on names: on one path, or from one to another. */
 static int named(char kind, int from, const char *old, int to, const char *new, int (*act)(void *), void *rest) {
     char first[PATH_MAX] = "", second[PATH_MAX] = "";
+    READY
     int a = old ? place(from, old, first) : 0, b = new ? place(to, new, second) : 0;
     if (!a && !b) return act(rest);
     pthread_mutex_lock(&turn);
@@ -263,6 +276,7 @@ int mkdir(const char *path, mode_t mode) {
 }
 int symlink(const char *target, const char *path) {
     char found[PATH_MAX];
+    READY
     if (!place(AT_FDCWD, path, found)) return real_symlink(target, path);
     pthread_mutex_lock(&turn);
     int done = real_symlink(target, path);
@@ -283,10 +297,11 @@ static int synced(int fd, int (*act)(int)) {
     pthread_mutex_unlock(&turn);
     return done;
 }
-int fsync(int fd) { return synced(fd, real_fsync); }
-int fdatasync(int fd) { return synced(fd, real_fdatasync); }
+int fsync(int fd) { READY return synced(fd, real_fsync); }
+int fdatasync(int fd) { READY return synced(fd, real_fdatasync); }
 
 static void *mapped(void *at, size_t size, int protection, int flags, int fd, off64_t offset) {
+    READY
     if (ours(fd) && (protection & PROT_WRITE) && (flags & MAP_SHARED)) {
         char link[64], path[PATH_MAX] = "";
         snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -303,7 +318,7 @@ void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offse
     return mapped(at, size, protection, flags, fd, offset);
 }
 
-static void unknown(int fd, const char *what) { if (ours(fd)) note('!', 0, 0, what, 0, 0); }
+static void unknown(int fd, const char *what) { READY if (ours(fd)) note('!', 0, 0, what, 0, 0); }
 ssize_t sendfile(int to, int from, off_t *at, size_t size) {
     unknown(to, "sendfile"); return real_syscall(SYS_sendfile, to, from, at, size);
 }
@@ -318,6 +333,7 @@ ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at) {
 }
 int truncate(const char *path, off_t size) {
     char found[PATH_MAX];
+    READY
     if (place(AT_FDCWD, path, found)) note('!', 0, 0, "truncate", 0, 0);
     return real_syscall(SYS_truncate, path, size);
 }
@@ -327,6 +343,7 @@ int fallocate(int fd, int mode, off_t at, off_t size) {
 
 long syscall(long number, ...) {
     long a[6];
+    READY
     va_list rest;
     va_start(rest, number);
     for (int each = 0; each < 6; each++) a[each] = va_arg(rest, long);

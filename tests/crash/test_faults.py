@@ -1,5 +1,5 @@
 """
-A full disk, a lake that is not there, a clock that is put back: callers hear it, nothing is lost, and it passes.
+A full disk, a lake that is not there or read-only, a clock put back: callers hear it, nothing is lost, and it passes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.crash
 
 _NEEDS_COMPILER = pytest.mark.skipif(compiler() is None, reason="the faults need Linux and a C compiler (cc)")
 _DISKS = [pytest.param(False, marks=_NEEDS_COMPILER), *([True] if "METRICLAKE_TORTURE_KILLS" in os.environ else [])]
-"""A process that is told that its disk is full, and with `make torture` also a disk that is."""
+"""A process that is told that its disk is full or read-only, and with `make torture` also a disk that is."""
 
 _SIZE = 192 * 1024 * 1024
 
@@ -60,18 +60,18 @@ def post(process: Process, client: httpx.Client, sender: Sender, number: int) ->
 
 
 @contextmanager
-def _mounted(data: Path) -> Iterator[None]:
+def _mounted(*arguments: str, at: Path) -> Iterator[None]:
     """
-    Mount a small file system of its own at the data directory.
+    Mount something at a folder of the test.
     """
     mount = shutil.which("mount")
-    command = [str(mount), "-t", "tmpfs", "-o", f"size={_SIZE}", "none", str(data)]
+    command = [str(mount), *arguments, str(at)]
     if mount is None or os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode:  # noqa: S603 - a file system in the test's own folder
-        pytest.skip("a real full disk needs the right to mount a file system")
+        pytest.skip("a real full or read-only disk needs the right to mount a file system")
     try:
         yield
     finally:
-        subprocess.run([str(shutil.which("umount")), str(data)], check=True)  # noqa: S603 - what was mounted above
+        subprocess.run([str(shutil.which("umount")), str(at)], check=True)  # noqa: S603 - what was mounted above
 
 
 class _Disk:
@@ -111,7 +111,7 @@ def test_a_full_disk_is_said_and_passes(folder: Path, real: bool) -> None:  # no
     sender = Sender(seed=4)
     with ExitStack() as stack:
         if real:
-            stack.enter_context(_mounted(folder / "data"))
+            stack.enter_context(_mounted("-t", "tmpfs", "-o", f"size={_SIZE}", "none", at=folder / "data"))
         disk = _Disk(folder, real=real)
         process = stack.enter_context(Process(folder, environ=disk.environ))
         client = process.client()
@@ -167,6 +167,145 @@ def test_a_lake_that_is_not_there_holds_up_the_stream_and_no_caller(folder: Path
     assert any("lake object" in failure and "tries again" in failure for failure in failures)
     assert status["balanced"]
     check_everything(folder, sender)
+
+
+class _Lake:
+    """
+    The lake's folder, to be made read-only and writable again: a mounted one really, or as a process is told.
+    """
+
+    def __init__(self, folder: Path, *, real: bool) -> None:
+        self._folder = folder / "data" / "lake"
+        self._mark = folder / "readonly"
+        self._real = real
+        self.environ: dict[str, str] = {}
+        if not real:
+            self.environ = {
+                "LD_PRELOAD": str(build("faults", folder)),
+                "FAULTS": str(folder),
+                "FAULTS_ROOT": str(folder / "data"),
+            }
+
+    def freeze(self) -> None:
+        if self._real:
+            self._remount("ro")
+        else:
+            self._mark.touch()
+
+    def thaw(self) -> None:
+        if self._real:
+            self._remount("rw")
+        else:
+            self._mark.unlink()
+
+    def _remount(self, mode: str) -> None:
+        """
+        Patient: a mount is busy for as long as one of its files is open for writing.
+        """
+        command = [str(shutil.which("mount")), "-o", f"remount,{mode},bind", str(self._folder)]
+        for _ in range(200):
+            if not subprocess.run(command, check=False, capture_output=True).returncode:  # noqa: S603 - the mount above
+                return
+            time.sleep(0.02)
+        message = f"{self._folder} cannot be remounted {mode}"
+        raise TimeoutError(message)
+
+
+@pytest.mark.parametrize("real", _DISKS, ids=lambda real: "mounted" if real else "told")
+def test_a_read_only_lake_holds_up_no_caller_until_the_quota(folder: Path, real: bool) -> None:  # noqa: FBT001 - pytest gives it by name
+    """
+    Read-only under load: events are taken up to the quota and kept through a kill, the fault and its remedy are told.
+
+    Writable again, everything flows by itself, also through the doors that were shut.
+    """
+    sender, lake_folder = Sender(seed=7), folder / "data" / "lake"
+    lake_folder.mkdir()
+    with ExitStack() as stack:
+        if real:
+            stack.enter_context(_mounted("--bind", str(lake_folder), at=lake_folder))
+        lake = _Lake(folder, real=real)
+        with Process(folder, environ=lake.environ) as process:
+            told = _frozen_under_load(folder, lake, process, sender)
+            process.kill()
+        with Process(folder, environ=lake.environ) as process:
+            client = process.client()
+            assert client is not None
+            with closing(client):
+                again = _failures(process, client)
+                lake.thaw()
+                status = process.settled(client)
+                opened = _opened(process, client, sender)
+                after = _metrics(client)
+            assert process.stop() == 0
+        check_everything(folder, sender)
+
+    remedy = f"see that {lake_folder} is there, may be written and has room; what is accepted waits in the journal"
+    for failure in (*told, *again):
+        assert failure.startswith("the stream waits and tries again: the lake object ")
+        assert "Read-only file system" in failure
+        assert failure.endswith(remedy)
+    assert len(told) == len(again) == 1
+    assert status["balanced"]
+    assert status["failures"] == []
+    assert opened
+    assert (after["metriclake_stages_failing"], after["metriclake_books_balanced"]) == (0, 1)
+
+
+def _frozen_under_load(folder: Path, lake: _Lake, process: Process, sender: Sender) -> list[str]:
+    """
+    Take the lake's rights away in the middle of load, and send until the quota; returns the failures that are told.
+    """
+    client = process.client()
+    assert client is not None
+    with closing(client):
+        sending = threading.Thread(target=sender.send, args=(client, process.keys.ingest, threading.Event(), 100_000))
+        sending.start()
+        time.sleep(0.3)
+        lake.freeze()
+        before = sender.answered
+        failures = _failures(process, client)
+        ready, seen = client.get("/readyz"), _metrics(client)
+        during = sender.answered
+        _set_quota(folder, int(seen["metriclake_data_bytes"]) + 1024 * 1024)
+        sending.join(60)
+        refused = post(process, client, sender, sender.next)
+
+    assert during > before
+    assert (ready.status_code, ready.json()["failures"]) == (200, failures)
+    assert seen["metriclake_stages_failing"] == 1
+    assert seen["metriclake_journal_backlog_bytes"] > 0
+    assert refused.status_code == 429
+    assert "raise `disk.quota`" in refused.json()["detail"]
+    assert int(refused.headers["Retry-After"]) >= 1
+    return failures
+
+
+def _set_quota(folder: Path, quota: int) -> None:
+    """
+    Put a quota into the pipeline file, which the server reads again by itself.
+    """
+    text = f"disk: {{reserve: 0KB, quota: {quota // 1024}KB}}\n{PIPELINE}"
+    (folder / "metriclake.yaml").write_text(text, encoding="utf-8")
+
+
+def _opened(process: Process, client: httpx.Client, sender: Sender) -> bool:
+    """
+    Send what was not answered until all of it is: the disk is looked at every few seconds.
+    """
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        if all(post(process, client, sender, number).status_code == 200 for number in list(sender.unanswered)):
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def _metrics(client: httpx.Client) -> dict[str, float]:
+    """
+    Return what `/metrics` says without labels.
+    """
+    lines = [line for line in client.get("/metrics").text.splitlines() if not line.startswith("#") and "{" not in line]
+    return {name: float(value) for name, _, value in (line.partition(" ") for line in lines)}
 
 
 def _failures(process: Process, client: httpx.Client) -> list[str]:

@@ -19,7 +19,7 @@ from random import Random
 import httpx
 import pytest
 
-from crash.disk import Cut, Disk, build, compiler
+from crash.disk import Cut, Disk, build, compiler, packed
 from crash.process import Process
 from crash.test_crash_points import PIPELINE, Sender, check_everything
 
@@ -72,6 +72,26 @@ def _without_uvloop(folder: Path) -> Path:
     hidden.mkdir()
     (hidden / "uvloop.py").write_text("raise ImportError\n", encoding="utf-8")
     return hidden
+
+
+@pytest.mark.parametrize("cut", [Cut.STRICT, Cut.ORDERED])
+def test_an_fsync_that_ends_late_takes_no_name_back(tmp_path: Path, cut: Cut) -> None:
+    """
+    Of two threads' overlapping fsyncs the disk holds what the later one has made durable, whichever ends first.
+    """
+    root, log, left = tmp_path / "root", tmp_path / "record", tmp_path / "left"
+    one, two = str(root / "one"), str(root / "two")
+    steps = [
+        ("O", 3, 0, str(root)), ("O", 4, 1, one), ("F", 4, 1, ""), ("F", 3, 2, ""),
+        ("O", 5, 1, two), ("F", 5, 3, ""), ("F", 3, 4, ""), ("f", 5, 3, ""), ("f", 3, 4, ""), ("f", 3, 2, ""),
+        ("f", 4, 1, ""),
+    ]  # fmt: skip
+    log.write_bytes(b"".join(packed(*step) for step in steps))
+    disk = Disk(root)
+    disk.play(log, log.stat().st_size)
+    disk.write_out(left, cut, Random(1))  # noqa: S311 - which pages survive
+
+    assert sorted(path.name for path in left.iterdir()) == ["one", "two"]
 
 
 def test_a_power_cut_takes_nothing_that_was_accepted(tmp_path: Path) -> None:

@@ -213,6 +213,22 @@ def test_backlog_is_counted_again_on_opening(tmp_path: Path) -> None:
     after.close()
 
 
+def test_what_was_trimmed_is_spare_and_used_again(tmp_path: Path) -> None:
+    """
+    The bytes of trimmed entries and of the log are told as spare, and the next entries go there: no file grows.
+    """
+    file, log = tmp_path / "journal.db", tmp_path / "journal.db-wal"
+    journal = SqliteJournal(file, 10_000_000)
+    for _ in range(2):
+        position = put(journal, Entry(EntryKind.EVENTS, 1, 1, bytes(1_000_000)))
+        seal = next_seal(journal, position.offset, position.offset)
+        assert journal.spare < 100_000 + log.stat().st_size
+        journal.announce(seal, None, [])
+        assert 900_000 < journal.spare - log.stat().st_size < 1_100_000
+    journal.close()
+    assert file.stat().st_size < 2_000_000
+
+
 def test_old_pipelines_are_forgotten_at_the_next_start(tmp_path: Path) -> None:
     """
     When the journal is opened, only the pipeline files stay that a seal which waits was made with.

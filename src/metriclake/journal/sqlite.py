@@ -169,6 +169,17 @@ class SqliteJournal:
         """
         return self._backlog
 
+    @property
+    def spare(self) -> int:
+        """
+        Return the bytes of the journal's files that are filled again and again: its log, and what was trimmed.
+
+        Neither file shrinks while the journal is open. The log is bounded by how often it is copied into the journal.
+        """
+        pages = self._query("SELECT freelist_count * page_size FROM pragma_freelist_count(), pragma_page_size()", ())
+        log = Path(f"{self._path}-wal")
+        return int(pages[0][0]) + (log.stat().st_size if log.exists() else 0)
+
     def append(self, entry: Entry) -> Future[Position]:
         """
         Take an entry; the future is done when it is fsynced.

@@ -43,6 +43,7 @@ class Lake:
         Open or create the lake below `root`.
         """
         self.root = root
+        self._hint = f"see that {root} is there, may be written and has room; what is accepted waits in the journal"
         self._durable: dict[Path, int] = {}
         try:
             missing = [folder for folder in (root, *root.parents) if not folder.exists()]
@@ -69,7 +70,7 @@ class Lake:
                 return found
             self._replace(path, packed)
         except BaseError as error:
-            raise LakeError(f"the lake object {path} cannot be written ({_first_line(error)})") from error
+            raise LakeError(f"the lake object {path} cannot be written ({_first_line(error)}): {self._hint}") from error
         self._sync(path)
         return content
 
@@ -135,7 +136,8 @@ class Lake:
         try:
             obstore.put(self._store, path, packed, mode="overwrite")
         except BaseError as error:
-            raise LakeError(f"the torn lake object {path} cannot be replaced ({_first_line(error)})") from error
+            why = _first_line(error)
+            raise LakeError(f"the torn lake object {path} cannot be replaced ({why}): {self._hint}") from error
 
     def _sync(self, path: str) -> None:
         """
@@ -154,7 +156,9 @@ class Lake:
             if len(self._durable) > _MOST_DURABLE:
                 self._durable.clear()
         except OSError as error:
-            raise LakeError(f"the lake object {path} cannot be made durable ({error.strerror})") from error
+            raise LakeError(
+                f"the lake object {path} cannot be made durable ({error.strerror}): {self._hint}"
+            ) from error
 
 
 def _below(place: Path, root: Path) -> Iterator[Path]:
