@@ -204,6 +204,10 @@ class Server:
         self._journal.keep_pipeline(configured.plan.version, configured.text)
         inside = journal.is_relative_to(data.root.resolve())
         self._gauge = DiskGauge(data.root, self._room, lambda: self._journal.spare if inside else 0)
+        composer = RemoteComposer(plans.COMPOSER, self._text_of)
+        opened.callback(composer.close)
+        with contextlib.suppress(OSError):  # the stream says it and tries again
+            composer.start()  # it is ready by the time that the engine is
         self._lake = Lake(_place(loaded, loaded.pipeline.lake, data.lake))
         self._engine = Engine(_place(loaded, store.url, data.store))
         opened.callback(self._engine.close)
@@ -215,7 +219,7 @@ class Server:
             CurrentDirectory(lambda: self._configured.directory),
             self._plan_of,
             self._limits,
-            composer=RemoteComposer(plans.COMPOSER, self._text_of),
+            composer,
         )
         loader = Loader(self._engine, self._catalogue, self._retention)
         self._loading = DestinationLoop(

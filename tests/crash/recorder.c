@@ -30,6 +30,7 @@ static unsigned char tracked[MOST];
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 static char root[PATH_MAX], stop[PATH_MAX];
 static int out = -1;
+static pid_t owner;
 static uint64_t syncs;
 
 #define REAL(kind, name, ...) static kind (*real_##name)(__VA_ARGS__)
@@ -74,6 +75,12 @@ static void find(void) {
 __attribute__((constructor)) static void begin(void) {
     find();
     const char *folder = getenv("RECORD_ROOT"), *log = getenv("RECORD_LOG");
+    const char *other = getenv("RECORD_OWNER");
+    char self[16];
+    owner = getpid();
+    if (other && atoi(other) != owner) return; /* A process that the recorded one has started. */
+    snprintf(self, sizeof self, "%d", owner);
+    setenv("RECORD_OWNER", self, 1);
     if (!folder || !log || !realpath(folder, root)) return;
     snprintf(stop, sizeof stop, "%.4000s.stop", log);
     int low = real_open64(log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
@@ -146,7 +153,8 @@ int openat(int folder, const char *path, int flags, ...) { MODE return opened(fo
 int openat64(int folder, const char *path, int flags, ...) { MODE return opened(folder, path, flags, mode); }
 int creat(const char *path, mode_t mode) { return opened(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode); }
 
-static int ours(int fd) { return out >= 0 && fd >= 0 && fd < MOST && tracked[fd]; }
+/* Between a vfork and its exec a child closes our files in our memory: for us they stay open. */
+static int ours(int fd) { return out >= 0 && fd >= 0 && fd < MOST && tracked[fd] && getpid() == owner; }
 
 int close(int fd) {
     READY

@@ -23,6 +23,7 @@ from crash.disk import build, compiler
 from crash.process import Process
 from crash.test_crash_points import PIPELINE, TENANTS, Sender, check_everything
 from metriclake.tokens import mint_tenant
+from patience import until
 
 pytestmark = pytest.mark.crash
 
@@ -121,8 +122,8 @@ def test_a_full_disk_is_said_and_passes(folder: Path, real: bool) -> None:  # no
             assert post(process, client, sender, number).status_code == 200
         disk.fill()
         refused: list[httpx.Response] = []
-        until = time.monotonic() + 30
-        while len(refused) < 5 and time.monotonic() < until:
+        deadline = time.monotonic() + 30
+        while len(refused) < 5 and time.monotonic() < deadline:
             if real:
                 disk.fill()
             answer = post(process, client, sender, sender.next)
@@ -292,8 +293,8 @@ def _opened(process: Process, client: httpx.Client, sender: Sender) -> bool:
     """
     Send what was not answered until all of it is: the disk is looked at every few seconds.
     """
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
         if all(post(process, client, sender, number).status_code == 200 for number in list(sender.unanswered)):
             return True
         time.sleep(0.2)
@@ -309,8 +310,8 @@ def _metrics(client: httpx.Client) -> dict[str, float]:
 
 
 def _failures(process: Process, client: httpx.Client) -> list[str]:
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
         failures: list[str] = process.status(client)["failures"]
         if failures:
             return failures
@@ -333,7 +334,7 @@ def test_a_clock_that_is_put_back_holds_nothing_up(folder: Path) -> None:
         with closing(client):
             sending = threading.Thread(target=sender.send, args=(client, process.keys.ingest, stop, 100_000))
             sending.start()
-            time.sleep(0.5)
+            until(lambda: _asked(process, client)[1] > 0)
             before = _asked(process, client)
             clock.write_text("-3600")
             time.sleep(0.3)
