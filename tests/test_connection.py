@@ -234,7 +234,7 @@ def test_an_answer_that_is_read_slowly_is_whole(served: Served) -> None:
 
 def test_requests_in_a_row_are_answered_in_a_row(served: Served) -> None:
     """
-    Some requests may be sent before the answers to earlier ones; of thousands at once only the first are held in memory.
+    Some requests may be sent before the answers to earlier ones; of thousands at once only the first are kept.
     """
     ask = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     with closing(served.connect(ask * 30)) as connection:
