@@ -1,8 +1,13 @@
 # Every verb of this project is one word. `make help` lists them.
 
-PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3 python; do \
+PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3.14 python3 python; do \
 	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 BIN := .venv/bin
+# The Python that is asked for by name; else the one that .venv has, where there is one.
+ASKED := $(if $(filter file undefined,$(origin PYTHON)),$(or $(wildcard $(BIN)/python),$(PYTHON)),$(PYTHON))
+VERSION = import sys; sys.version_info >= (3, 11) and print("%d.%d.%d" % sys.version_info[:3])
+FOUND := $(shell $(ASKED) -c '$(VERSION)' 2>/dev/null)
+VENV := .venv/.python-$(or $(FOUND),none)
 , := ,
 CONSTRAINED := --constraint constraints.txt
 
@@ -42,9 +47,14 @@ docs: .venv/.dev ## Check that the documentation names what there is, and that i
 clean: ## Remove what the verbs have made, but no data directory
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/results
 
-.venv/bin/python:
-	@test -n "$(PYTHON)" || { echo 'metriclake needs Python 3.11 or newer: name it with PYTHON=...' >&2; exit 1; }
-	@if command -v uv >/dev/null; then uv venv --quiet --python $(PYTHON) .venv; else $(PYTHON) -m venv .venv; fi
+$(VENV):
+	@test -n "$(FOUND)" || { \
+		echo 'metriclake needs Python 3.11 or newer, $(or $(ASKED),nothing) is none: name it with PYTHON=...' >&2; exit 1; }
+	@if [ "$$($(BIN)/python -c '$(VERSION)' 2>/dev/null)" != '$(FOUND)' ]; then \
+		echo 'making .venv for Python $(FOUND)'; rm -rf .venv; \
+		if command -v uv >/dev/null; then uv venv --quiet --python $(ASKED) .venv; else $(ASKED) -m venv .venv; fi; \
+	fi
+	@rm -f .venv/.python-* && touch $@
 
 # uv resolves in seconds what takes pip minutes; where it is not there, pip does.
 define install
@@ -57,9 +67,9 @@ define install
 	@touch $@
 endef
 
-.venv/.embedded: .venv/bin/python pyproject.toml constraints.txt
+.venv/.embedded: $(VENV) pyproject.toml constraints.txt
 	$(call install,embedded)
 
-.venv/.dev: .venv/bin/python pyproject.toml constraints.txt
+.venv/.dev: $(VENV) pyproject.toml constraints.txt
 	$(call install,embedded$(,)dev)
 	@touch .venv/.embedded
