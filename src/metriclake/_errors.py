@@ -6,6 +6,7 @@ MetriclakeError
 ├── InvalidPattern          an event pattern does not compile
 ├── EventTooComplex         an event's arrays go beyond what a pattern may search
 ├── InvalidTransform        an input mapping does not compile
+├── TransformFailed         an event cannot be made into what a rule's input says
 ├── InvalidQuestion         a question cannot be asked; carries all its faults
 ├── InvalidToken            a key or token is missing, forged, expired or not for this
 ├── NotAllowed              a valid token does not allow this
@@ -85,6 +86,12 @@ class EventTooComplex(MetriclakeError):  # noqa: N818
 class InvalidTransform(MetriclakeError):  # noqa: N818
     """
     An input mapping does not compile.
+    """
+
+
+class TransformFailed(MetriclakeError):  # noqa: N818
+    """
+    An event cannot be made into what a rule's input says; the message says why, without a value of the event.
     """
 
 

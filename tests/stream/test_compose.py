@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metriclake._errors import TransformFailed
 from metriclake.entry import EntryKind, Seal, StoredEntry
 from metriclake.event import DropReason
 from metriclake.prefix import layout
+from metriclake.rules import Pattern, Rule, RuleSet, Transform
 from metriclake.stream.compose import (
     Answers,
     Composed,
@@ -240,6 +243,34 @@ def test_event_that_is_too_complex_is_kept() -> None:
 
     assert [found["errorCode"] for found in below(made, "Error")] == ["Metriclake.TooComplex"]
     assert [found["metadata"]["event_id"] for found in below(made, "Data")] == ["2"]
+
+
+class _Failing(Transform):
+    """
+    An input that no event can be made into; it says when the event arrived.
+    """
+
+    def apply(self, event: Mapping[str, Any], arrived_at: int = 0) -> tuple[Any, Any]:
+        raise TransformFailed(f"event {event['id']} of {arrived_at}")
+
+
+def test_event_that_a_rule_cannot_transform_is_kept() -> None:
+    """
+    What one rule cannot make of an event is refused for that rule, with the reason; the other rules go on.
+    """
+    used = plan()
+    failing = Rule("broken", "default", Pattern.compile({"source": ["findings"]}), _Failing())
+    used = replace(used, rules=RuleSet([failing, *used.rules.rules]))
+    entries = stored((EntryKind.EVENTS, [lines(event("1"))]))
+    batch = sort(entries, SEAL, used)
+    made = compose(batch, entries, SEAL, used, KNOWN)
+
+    (error,) = below(made, "Error/transform-failed")
+    assert error["errorMessage"] == f"event 1 of {SEALED_AT}"
+    assert (error["errorCode"], error["entryKind"]) == ("Metriclake.TransformFailed", "events")
+    assert batch.received == {("(none)", "broken"): 1, ("acme", "uploads"): 1}
+    assert [about.counts for about in made.manifest.errors] == [[("(none)", "broken", 1)]]
+    assert [found["metric_name"] for found in below(made, "Data")] == ["uploads"]
 
 
 def test_tenants_are_asked_for_once() -> None:

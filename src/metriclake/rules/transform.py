@@ -8,6 +8,7 @@ whether they make a valid metric event is the next step's question.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Protocol, final
 
@@ -50,10 +51,39 @@ class FieldSource(Protocol):
         """
 
 
-@final
-class Transform:
+class Transform(ABC):
     """
-    A compiled short form: takes the mapped values out of an event.
+    What a rule makes of the events that it matches.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def compile(cls, metadata: Mapping[str, FieldSource], data: Mapping[str, FieldSource]) -> Transform:
+        """
+        Compile the short form: two mappings from field names to their sources.
+
+        Raises:
+            InvalidTransform: A field has no valid source; the message names it.
+
+        """
+        return ShortForm(metadata, data)
+
+    @abstractmethod
+    def apply(self, event: Mapping[str, Any], arrived_at: int = 0) -> tuple[Any, Any]:
+        """
+        Return (metadata, data) of a decoded event; `arrived_at` is its arrival, in microseconds since 1970.
+
+        Raises:
+            TransformFailed: The event cannot be made into what the rule's input says.
+
+        """
+
+
+@final
+class ShortForm(Transform):
+    """
+    The short form, compiled: takes the mapped values out of an event.
 
     Paths follow plain nesting only. A key that holds a dot is reached by brackets (`$.detail['a.b']`) and never by
     `$.detail.a.b`: unlike in a pattern, the two are not the same here.
@@ -61,20 +91,7 @@ class Transform:
 
     __slots__ = ("_data", "_metadata", "_takes")
 
-    def __init__(self, metadata: _Output, data: _Output, takes: tuple[_Take, ...]) -> None:
-        self._metadata = metadata
-        self._data = data
-        self._takes = takes
-
-    @classmethod
-    def compile(cls, metadata: Mapping[str, FieldSource], data: Mapping[str, FieldSource]) -> Transform:
-        """
-        Compile the two mappings from field names to their sources.
-
-        Raises:
-            InvalidTransform: A field has no valid source; the message names it.
-
-        """
+    def __init__(self, metadata: Mapping[str, FieldSource], data: Mapping[str, FieldSource]) -> None:
         constants: tuple[_Output, _Output] = ({}, {})
         wanted: dict[tuple[tuple[Step, ...] | None, type[Step]], tuple[_Fields, _Fields]] = {}
         for half, (part, fields) in enumerate((("metadata", metadata), ("data", data))):
@@ -86,10 +103,10 @@ class Transform:
                 steps = parse_path(path, f"{part}.{name}")
                 parent, key = (steps[:-1], steps[-1]) if steps else (None, "$")
                 wanted.setdefault((parent, type(key)), ([], []))[half].append((name, key))
-        takes = tuple(_take(parent, kind, *fields) for (parent, kind), fields in wanted.items())
-        return cls(*constants, takes)
+        self._metadata, self._data = constants
+        self._takes = tuple(_take(parent, kind, *fields) for (parent, kind), fields in wanted.items())
 
-    def apply(self, event: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def apply(self, event: Mapping[str, Any], arrived_at: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:  # noqa: ARG002 - no field of the short form is the arrival's
         """
         Return (metadata, data) of a decoded event; a path that is missing or null leaves its field out.
         """
