@@ -84,7 +84,10 @@ def _rule(loaded: LoadedPipeline, name: str, faults: list[Fault]) -> Rule | None
     try:
         transform = Transform.compile(metric.metadata, metric.data)
     except InvalidTransform as error:
-        faults.append(Fault(loaded.place("metrics", name, "data"), str(error)))
+        faults += (
+            Fault(loaded.place("metrics", name, *fault.place.split(".", 1)), fault.what, fault.hint)
+            for fault in error.faults
+        )
     if len(faults) > found or pattern is None or transform is None:
         return None
     return Rule(name, metric.bus, pattern, transform)
