@@ -55,7 +55,7 @@ from metriclake.disk import DiskGauge, Room
 from metriclake.entry import Entry, Position
 from metriclake.gateway import Allowance, Gateway, Limiter, Rate
 from metriclake.journal import SqliteJournal
-from metriclake.pipeline import LoadedPipeline, duration, load, size
+from metriclake.pipeline import FieldSpec, LoadedPipeline, duration, load, size
 from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
 from metriclake.query import Query
 from metriclake.request_id import RequestIds
@@ -106,11 +106,11 @@ class Configured:
         Return the measures that the file names, in its order, each with its unit.
         """
         metrics = self.loaded.pipeline.metrics
+        nothing = FieldSpec()
         return {
-            (name, measure): spec.unit
-            for name, metric in metrics.items()
-            for measure, spec in metric.data.items()
-            if measure != "event_time"
+            (rule.name, measure): metrics[rule.name].data.get(measure, nothing).unit
+            for rule in self.plan.rules.rules
+            for measure in rule.transform.measures
         }
 
     @property

@@ -122,10 +122,10 @@ def _always(text: bytes) -> _Produce:
 
 
 def _value(find: Find) -> _Produce:
-    return lambda event, _variables: _ENCODER.encode(found(find, event))
+    return lambda event, _variables: _ENCODER.encode(value_at(find, event))
 
 
-def found(find: Find, event: Any) -> Any:
+def value_at(find: Find, event: Any) -> Any:
     """
     Return the value at an input's path. Raises TransformFailed where there is none.
     """

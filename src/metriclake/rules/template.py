@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, NoReturn, final
+from typing import Any, Final, NamedTuple, NoReturn, final
 
 import msgspec
 
@@ -62,13 +62,23 @@ _ENVELOPE = {
 
 INGESTION_TIME: Final = "aws.events.event.ingestion-time"
 
-RESERVED: Final[Mapping[str, Callable[[Any, Variables], Any]]] = {
-    "aws.events.rule-arn": lambda _event, variables: variables.rule_arn,
-    "aws.events.rule-name": lambda _event, variables: variables.rule_name,
-    INGESTION_TIME: lambda _event, variables: variables.ingestion_time,
-    "aws.events.event": lambda event, _variables: _envelope(event),
-    "aws.events.event.json": lambda event, _variables: event,
+_Given = tuple[Any, Variables]
+"""The event that is rendered, and the variables that it does not hold."""
+
+
+def _known(value: str | None) -> Any:
+    return MISSING if value is None else value
+
+
+_RESERVED: Final[Mapping[str, Callable[[_Given], Any]]] = {
+    "aws.events.rule-arn": lambda given: _known(given[1].rule_arn),
+    "aws.events.rule-name": lambda given: _known(given[1].rule_name),
+    INGESTION_TIME: lambda given: _known(given[1].ingestion_time),
+    "aws.events.event": lambda given: _envelope(given[0]),
+    "aws.events.event.json": lambda given: given[0],
 }
+
+RESERVED: Final = frozenset(_RESERVED)
 """The variables that no path defines."""
 
 
@@ -93,13 +103,15 @@ class Placeholder:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Use:
+class _Use(NamedTuple):
     """
-    A value of an event, one way of writing it, and which pieces of the text it becomes.
+    A value and one way of writing it: which pieces of the text it becomes, and its first placeholder.
+
+    `find` looks into the event, or of a `reserved` variable into the event and the variables.
     """
 
     find: Find
+    reserved: bool
     write: Callable[[Any], bytes]
     pieces: tuple[int, ...]
     first: Placeholder
@@ -159,16 +171,19 @@ class Template:
         """
         pieces = list(self._constants)
         size, unsound = 0, None
-        for use in self._uses:
-            value = use.find(event) if use.first.name not in RESERVED else _reserved(use.first.name, event, variables)
-            piece = _written(use, value)
-            size += len(piece) * len(use.pieces)
+        given = (event, variables)
+        for find, reserved, write, places, first in self._uses:
+            try:
+                piece = write(find(given if reserved else event))
+            except (UnicodeEncodeError, RecursionError) as error:
+                raise TransformFailed(_unwritten(first, error)) from None
+            size += len(piece) * len(places)
             if size > MOST_RENDERED_BYTES:
                 raise TransformFailed(f"the template becomes longer than {MOST_RENDERED_BYTES:,} bytes")
-            if use.first.quoting is Quoting.QUOTED and _OPENS_STRING.search(piece) and not _STRING.fullmatch(piece):
-                unsound = unsound or use.first
-            for index in use.pieces:
-                pieces[index] = piece
+            if first.quoting is Quoting.QUOTED and _OPENS_STRING.search(piece) and not _STRING.fullmatch(piece):
+                unsound = unsound or first
+            for place in places:
+                pieces[place] = piece
         text = b"".join(pieces)
         if unsound is not None and (guarded or not _is_json(text)):
             raise TransformFailed(self._breaks_its_quotes(unsound))
@@ -223,27 +238,15 @@ def _uses(placeholders: list[Placeholder], finds: Mapping[str, Find]) -> Iterato
         alike.setdefault((one.name, one.quoting), []).append(number)
     for (name, quoting), numbers in alike.items():
         pieces = tuple(2 * number + 1 for number in numbers)
-        yield _Use(finds.get(name, _nothing), _WRITE[quoting], pieces, placeholders[numbers[0]])
+        find = finds.get(name) or _RESERVED[name]
+        yield _Use(find, name not in finds, _WRITE[quoting], pieces, placeholders[numbers[0]])
 
 
-def _nothing(_event: Any) -> Any:
-    return MISSING
-
-
-def _reserved(name: str, event: Any, variables: Variables) -> Any:
-    value = RESERVED[name](event, variables)
-    return MISSING if value is None else value
-
-
-def _written(use: _Use, value: Any) -> bytes:
-    try:
-        return use.write(value)
-    except UnicodeEncodeError:
-        raise TransformFailed(
-            f"the value of <{use.first.name}> holds half a surrogate pair, which is no text"
-        ) from None
-    except RecursionError:
-        raise TransformFailed(f"the value of <{use.first.name}> is nested too deeply") from None
+def _unwritten(one: Placeholder, error: Exception) -> str:
+    why = (
+        "is nested too deeply" if isinstance(error, RecursionError) else "holds half a surrogate pair, which is no text"
+    )
+    return f"the value of <{one.name}> {why}"
 
 
 def _as_value(value: Any) -> bytes:
@@ -332,7 +335,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _refuse_unknown(text: str, one: Placeholder, target: str) -> NoReturn:
-    reserved = ", ".join(f"<{name}>" for name in RESERVED)
+    reserved = ", ".join(f"<{name}>" for name in _RESERVED)
     hint = f"{place_in(text, one.at)} of the template: name it in `input_paths`, or take one of {reserved}"
     _refuse(f"InputTemplate for target {target} contains invalid placeholder {one.name}.", hint)
 
