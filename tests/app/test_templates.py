@@ -35,8 +35,8 @@ metrics:
       }
     data: {total: {type: double, unit: EUR}}
   raw:
-    pattern: {source: [shop], detail: {metric: [{exists: false}], paid: [false]}}
-    input_path: $.detail.metric
+    pattern: {source: [shop], detail: {paid: [false]}}
+    input_path: $.metric
 """
 FIXED = BROKEN.replace('"<customer>"', "<customer>")
 
@@ -67,7 +67,7 @@ def retry(server: Running, **asked: Any) -> int:
 
 def test_failed_transform_is_retried_without_double_counting(tmp_path: Path) -> None:
     """
-    One rule of two cannot transform an event: the other counts it once, also after the fix and two retries of it all.
+    One rule of two cannot transform an event, as the log has warned; the other counts it once, also after two retries.
     """
     file = tmp_path / "metriclake.yaml"
     file.write_text(BROKEN, encoding="utf-8")
@@ -98,6 +98,12 @@ def test_failed_transform_is_retried_without_double_counting(tmp_path: Path) -> 
             assert server.ask("acme", metric="revenue", measure="total", range={"last": "10d"}) == [[5]]
             assert server.settled()["balanced"]
         assert process.stop() == 0
+    log = map(json.loads, (tmp_path / "log").read_text(encoding="utf-8").splitlines())
+    assert [(line["metric"], line["trap"], line["place"].rpartition(":")[0]) for line in log if "trap" in line] == [
+        ("revenue", "quoted", f"{file}:11"),
+        ("raw", "never-there", f"{file}:19"),
+        ("raw", "never-there", f"{file}:19"),
+    ]
 
 
 def test_units_of_a_template_are_declared(tmp_path: Path) -> None:
@@ -117,7 +123,7 @@ def test_faults_of_inputs_have_their_places(tmp_path: Path) -> None:
     A path, a template and a measure that it does not make are each named at their own line.
     """
     file = tmp_path / "metriclake.yaml"
-    text = FIXED.replace("at: $.detail.at, total", "at: detail, total").replace("$.detail.metric\n", "'$.a[x]'\n")
+    text = FIXED.replace("at: $.detail.at, total", "at: detail, total").replace("$.metric\n", "'$.a[x]'\n")
     file.write_text(text, encoding="utf-8")
     with pytest.raises(InvalidPipeline) as refused:
         configure(file, {})
