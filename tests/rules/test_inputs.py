@@ -168,17 +168,27 @@ def test_deep_events_are_rendered_or_not_delivered(depth: int) -> None:
         assert found.delivered == (depth == 100)
 
 
-def test_half_a_surrogate_pair_is_not_delivered() -> None:
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [("\ud800", "half a surrogate pair"), (10**5000, "too many digits"), ([10**5000], "too many digits")],
+    ids=["surrogate", "digits", "digits-inside"],
+)
+def test_what_is_no_text_is_not_delivered(value: Any, why: str) -> None:
     """
-    What is no text in UTF-8 cannot be sent, and says so.
+    What cannot be written in UTF-8, or not at all, cannot be sent, and says so.
     """
-    event = {"detail": {"x": "\ud800"}}
     for one in (
         Input.compile(input_path="$.detail.x"),
         Input.compile(input_paths={"x": "$.detail.x"}, input_template="<x>"),
         Input.compile(input_paths={"x": "$.detail.x"}, input_template='{"v": <x>}'),
     ):
-        assert "half a surrogate pair" in (one.render(event).reason or "")
+        assert why in (one.render({"detail": {"x": value}}).reason or "")
+
+
+def test_template_that_is_no_text_is_refused() -> None:
+    """
+    Half a surrogate pair in a template itself is refused.
+    """
     with pytest.raises(InvalidTransform, match="half a surrogate pair"):
         Input.compile(input_template="\ud800")
 

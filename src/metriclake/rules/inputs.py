@@ -17,7 +17,7 @@ import msgspec
 
 from metriclake._errors import Fault, InvalidTransform, TransformFailed
 from metriclake.rules.jsonpath import MISSING, Find, finder, parse_path
-from metriclake.rules.template import Template, Variables, place_in
+from metriclake.rules.template import Template, Variables, place_in, unwritten
 
 MOST_TEXT = 8192
 MOST_PATH = 256
@@ -111,10 +111,8 @@ class Input:
             return Rendered(delivered=True, text=self._produce(event, variables).decode())
         except TransformFailed as error:
             return Rendered(delivered=False, reason=str(error))
-        except UnicodeEncodeError:
-            return Rendered(delivered=False, reason="the value holds half a surrogate pair, which is no text")
-        except RecursionError:
-            return Rendered(delivered=False, reason="the value is nested too deeply")
+        except (ValueError, RecursionError) as error:
+            return Rendered(delivered=False, reason=f"the value {unwritten(error)}")
 
 
 def _always(text: bytes) -> _Produce:

@@ -175,8 +175,8 @@ class Template:
         for find, reserved, write, places, first in self._uses:
             try:
                 piece = write(find(given if reserved else event))
-            except (UnicodeEncodeError, RecursionError) as error:
-                raise TransformFailed(_unwritten(first, error)) from None
+            except (ValueError, RecursionError) as error:
+                raise TransformFailed(f"the value of <{first.name}> {unwritten(error)}") from None
             size += len(piece) * len(places)
             if size > MOST_RENDERED_BYTES:
                 raise TransformFailed(f"the template becomes longer than {MOST_RENDERED_BYTES:,} bytes")
@@ -242,11 +242,15 @@ def _uses(placeholders: list[Placeholder], finds: Mapping[str, Find]) -> Iterato
         yield _Use(find, name not in finds, _WRITE[quoting], pieces, placeholders[numbers[0]])
 
 
-def _unwritten(one: Placeholder, error: Exception) -> str:
-    why = (
-        "is nested too deeply" if isinstance(error, RecursionError) else "holds half a surrogate pair, which is no text"
-    )
-    return f"the value of <{one.name}> {why}"
+def unwritten(error: Exception) -> str:
+    """
+    Say why a value cannot be written as JSON.
+    """
+    if isinstance(error, RecursionError):
+        return "is nested too deeply"
+    if isinstance(error, UnicodeEncodeError):
+        return "holds half a surrogate pair, which is no text"
+    return "has a number of too many digits"
 
 
 def _as_value(value: Any) -> bytes:
