@@ -29,6 +29,7 @@ from metriclake._errors import (
     StageFailed,
     StaleSeal,
     StoreError,
+    TransformFailed,
 )
 from metriclake._version import __version__ as __version__
 
@@ -52,4 +53,5 @@ __all__ = [
     "StageFailed",
     "StaleSeal",
     "StoreError",
+    "TransformFailed",
 ]

@@ -5,7 +5,8 @@ MetriclakeError
 ├── InvalidPipeline         the pipeline file has faults; carries all of them
 ├── InvalidPattern          an event pattern does not compile
 ├── EventTooComplex         an event's arrays go beyond what a pattern may search
-├── InvalidTransform        an input mapping does not compile
+├── InvalidTransform        a rule's input does not compile; carries all its faults
+├── TransformFailed         an event cannot be made into what a rule's input says
 ├── InvalidQuestion         a question cannot be asked; carries all its faults
 ├── InvalidToken            a key or token is missing, forged, expired or not for this
 ├── NotAllowed              a valid token does not allow this
@@ -84,7 +85,20 @@ class EventTooComplex(MetriclakeError):  # noqa: N818
 
 class InvalidTransform(MetriclakeError):  # noqa: N818
     """
-    An input mapping does not compile.
+    A rule's input does not compile; `faults` holds every one, with its place below the rule as a dotted path.
+
+    Where EventBridge refuses the input too, a fault's first line is its own words.
+    """
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        said = (f"{fault.what}\nat {fault.place}" + (f": {fault.hint}" if fault.hint else "") for fault in faults)
+        super().__init__("\n".join(said))
+        self.faults = faults
+
+
+class TransformFailed(MetriclakeError):  # noqa: N818
+    """
+    An event cannot be made into what a rule's input says; the message says why, without a value of the event.
     """
 
 

@@ -55,11 +55,11 @@ from metriclake.disk import DiskGauge, Room
 from metriclake.entry import Entry, Position
 from metriclake.gateway import Allowance, Gateway, Limiter, Rate
 from metriclake.journal import SqliteJournal
-from metriclake.pipeline import LoadedPipeline, duration, load, size
+from metriclake.pipeline import FieldSpec, LoadedPipeline, duration, load, size
 from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
 from metriclake.query import Query
 from metriclake.request_id import RequestIds
-from metriclake.rules import Rule
+from metriclake.rules import Rule, Trap, traps
 from metriclake.store import Catalogue, Engine, Loader, TenantReader, fsync_folder, prepare
 from metriclake.stream import (
     CachedDirectory,
@@ -106,12 +106,23 @@ class Configured:
         Return the measures that the file names, in its order, each with its unit.
         """
         metrics = self.loaded.pipeline.metrics
+        nothing = FieldSpec()
         return {
-            (name, measure): spec.unit
-            for name, metric in metrics.items()
-            for measure, spec in metric.data.items()
-            if measure != "event_time"
+            (rule.name, measure): metrics[rule.name].data.get(measure, nothing).unit
+            for rule in self.plan.rules.rules
+            for measure in rule.transform.measures
         }
+
+    @property
+    def traps(self) -> list[tuple[str, str, Trap]]:
+        """
+        Return (metric, place, trap) of what the file says that is allowed, and does something else than it seems to.
+        """
+        return [
+            (name, self.loaded.place("metrics", name, *trap.keys), trap)
+            for name, metric in self.loaded.pipeline.metrics.items()
+            for trap in traps(name, metric)
+        ]
 
     @property
     def allowances(self) -> dict[str, Allowance]:
@@ -185,6 +196,7 @@ class Server:
         self._refused: str | None = None
         self._watcher = Watcher(configured.loaded.path, self.reload)
         self._telemetry = Telemetry(self._facts)
+        _warn(configured)
         self._plans: dict[int, Plan] = {configured.plan.version: configured.plan}
         with contextlib.ExitStack() as opened:
             self._lock = opened.enter_context(_locked(data))
@@ -286,6 +298,7 @@ class Server:
         self._configured = fresh
         self._refused = None
         _LOG.info("the pipeline file is in force", extra={"version": fresh.plan.version})
+        _warn(fresh)
 
     def _retention(self) -> timedelta:
         return duration(self._configured.loaded.pipeline.store.retention)
@@ -454,6 +467,15 @@ class _Counted:
 async def _openapi(_request: Request) -> Response:
     parts = (gateway.described(), query.described(), admin.described(), charts.described())
     return as_json(openapi.document(__version__, (*openapi.OWN, *chain.from_iterable(parts))))
+
+
+def _warn(configured: Configured) -> None:
+    """
+    Log the traps of a pipeline file that comes into force.
+    """
+    for metric, place, trap in configured.traps:
+        facts = {"metric": metric, "place": place, "trap": trap.name, "what": trap.what, "instead": trap.instead}
+        _LOG.warning("a metric may not do what it seems to", extra=facts)
 
 
 _NEEDS_RESTART = ("lake", "journal", "store.url")

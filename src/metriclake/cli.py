@@ -92,11 +92,12 @@ def init(folder: Path) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default=_PIPELINE)
+@click.option("--strict", is_flag=True, help="End with 1 if there are warnings.")
 @_json
 @_said
-def check(file: Path, *, as_json: bool) -> None:
+def check(file: Path, *, strict: bool, as_json: bool) -> None:
     """
-    Check the pipeline FILE: all its faults, each with its place.
+    Check the pipeline FILE: all its faults, each with its place, and warnings of what may not do as it seems to.
     """
     try:
         configured = configure(file, environment().variables)
@@ -106,9 +107,22 @@ def check(file: Path, *, as_json: bool) -> None:
         faults = [{"place": fault.place, "error": fault.what, "hint": fault.hint} for fault in error.faults]
         click.echo(json.dumps({"ok": False, "faults": faults}))
         sys.exit(1)
-    pipeline = configured.loaded.pipeline
-    facts = {"ok": True, "metrics": list(pipeline.metrics), "version": configured.loaded.version}
-    click.echo(json.dumps(facts) if as_json else f"{file}: {len(pipeline.metrics)} metrics, no faults")
+    names, traps = list(configured.loaded.pipeline.metrics), configured.traps
+    ok = not (strict and traps)
+    if as_json:
+        warnings = [
+            {"place": place, "metric": metric, "trap": trap.name, "warning": trap.what, "hint": trap.instead}
+            for metric, place, trap in traps
+        ]
+        facts = {"ok": ok, "metrics": names, "version": configured.loaded.version, "warnings": warnings}
+        click.echo(json.dumps(facts))
+    else:
+        for _, place, trap in traps:
+            click.echo(f"{place}: warning: {trap.what} ({trap.instead}) [{trap.name}]", err=True)
+        said = f", {len(traps)} warning(s)" if traps else ""
+        click.echo(f"{file}: {len(names)} metrics, no faults{said}")
+    if not ok:
+        sys.exit(1)
 
 
 @main.command()

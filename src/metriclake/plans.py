@@ -18,7 +18,7 @@ import yaml
 from metriclake._errors import Fault, InvalidPattern, InvalidTransform
 from metriclake.pipeline import LoadedPipeline, duration, parse
 from metriclake.prefix import layout
-from metriclake.rules import Pattern, Rule, RuleSet, Transform
+from metriclake.rules import MetricInput, Pattern, Rule, RuleSet, Transform
 from metriclake.stream import SUFFIXES, Plan, serve
 
 COMPOSER = (sys.executable, "-m", "metriclake.plans")
@@ -40,7 +40,7 @@ def kept_text(loaded: LoadedPipeline) -> str:
         "store": {name: whole["store"][name] for name in ("hot", "retention")},
         "metrics": whole["metrics"],
     }
-    return yaml.safe_dump(kept, allow_unicode=True)
+    return yaml.safe_dump(kept, allow_unicode=True, sort_keys=False)
 
 
 def plan_of_text(text: str, version: int) -> Plan:
@@ -75,16 +75,23 @@ def plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
 def _rule(loaded: LoadedPipeline, name: str, faults: list[Fault]) -> Rule | None:
     metric = loaded.pipeline.metrics[name]
     found = len(faults)
-    pattern = transform = None
+    pattern: Pattern | None = None
+    transform: Transform | None = None
     try:
         pattern = Pattern.compile(metric.pattern)
     except InvalidPattern as error:
         what, _, hint = str(error).partition("\n")
         faults.append(Fault(loaded.place("metrics", name, "pattern"), what, hint))
     try:
-        transform = Transform.compile(metric.metadata, metric.data)
+        if metric.as_eventbridge:
+            transform = MetricInput.read(name, metric.bus, metric, metric.data)
+        else:
+            transform = Transform.compile(metric.metadata, metric.data)
     except InvalidTransform as error:
-        faults.append(Fault(loaded.place("metrics", name, "data"), str(error)))
+        faults += (
+            Fault(loaded.place("metrics", name, *fault.place.split(".", 1)), fault.what, fault.hint)
+            for fault in error.faults
+        )
     if len(faults) > found or pattern is None or transform is None:
         return None
     return Rule(name, metric.bus, pattern, transform)
