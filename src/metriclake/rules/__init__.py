@@ -5,8 +5,9 @@ Pure: a pattern, a transform and an event are values, and so is the answer. A ru
 a rule set finds those that an event matches without trying them all.
 """
 
+from metriclake.rules.complexity import EVENTBRIDGE_MOST_COMPLEX
 from metriclake.rules.pattern import Pattern
 from metriclake.rules.ruleset import Rule, RuleSet
 from metriclake.rules.transform import Transform
 
-__all__ = ["Pattern", "Rule", "RuleSet", "Transform"]
+__all__ = ["EVENTBRIDGE_MOST_COMPLEX", "Pattern", "Rule", "RuleSet", "Transform"]
