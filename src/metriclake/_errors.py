@@ -73,8 +73,18 @@ class InvalidPipeline(_FaultyError):  # noqa: N818 - a contract name, as are the
 
 class InvalidPattern(MetriclakeError):  # noqa: N818
     """
-    An event pattern does not compile; the first line is EventBridge's own reason.
+    An event pattern does not compile; the first line is EventBridge's own reason, the next ones help.
+
+    `hint` tells what to write instead; `line` and `column`, from 1, where in the text, None for a decoded pattern.
     """
+
+    def __init__(self, reason: str, hint: str = "", place: tuple[int, int] | None = None) -> None:
+        at = "" if place is None else f"at line {place[0]}, column {place[1]}"
+        super().__init__("\n".join(part for part in (reason, hint, at) if part))
+        self.reason = reason
+        self.hint = hint
+        self.line = None if place is None else place[0]
+        self.column = None if place is None else place[1]
 
 
 class EventTooComplex(MetriclakeError):  # noqa: N818

@@ -18,11 +18,7 @@ from hypothesis import strategies as st
 from metriclake._errors import EventTooComplex, InvalidPattern
 from metriclake.rules import Pattern
 from metriclake.rules.arrays import MOST_NESTED_ARRAYS
-from metriclake.rules.matchers import NOT_YET, OPERATORS
-from metriclake.rules.pattern import MOST_COMBINATIONS, MOST_LEVELS, MOST_PATHS
-from rules.plain_matcher import (  # type: ignore[import-not-found,unused-ignore] # pytest's path, not mypy's
-    plainly_matches,
-)
+from metriclake.rules.reader import MOST_COMBINATIONS, MOST_LEVELS, MOST_PATHS
 
 CASES = [
     json.loads(line)
@@ -30,46 +26,6 @@ CASES = [
 ]
 MATCHES = [case for case in CASES if "matches" in case]
 REFUSALS = [case for case in CASES if "reason" in case]
-
-NAMES = st.sampled_from(["a", "b", "c", "a.b", "b.c", "-"])
-TEXTS = st.sampled_from(["", "x", "xy", "yx", "1"])
-NUMBERS = st.sampled_from([-1, 0, 1, 1.0, 2, 2.5, 2**53 + 1])
-SCALARS = st.one_of(TEXTS, NUMBERS, st.sampled_from([None, True, False]))
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)),
-    max_leaves=12,
-)
-EVENTS = st.dictionaries(NAMES, VALUES, max_size=4)
-DOUBLES = st.sampled_from([-1, 0, 1, 2.5])
-EDGES = st.one_of(TEXTS.filter(bool), st.lists(TEXTS.filter(bool), min_size=1, max_size=2))
-ALTERNATIVES = st.one_of(
-    SCALARS,
-    st.booleans().map(lambda there: {"exists": there}),
-    st.just({"exists": False}),
-    st.tuples(st.sampled_from(["prefix", "suffix", "exactly"]), TEXTS).map(lambda pair: dict([pair])),
-    st.tuples(st.sampled_from(["=", "<", "<=", ">", ">="]), DOUBLES).map(lambda pair: {"numeric": list(pair)}),
-    st.just({"numeric": [">=", 0, "<", 2]}),
-    st.one_of(TEXTS, DOUBLES, st.lists(TEXTS, min_size=1, max_size=2)).map(lambda one: {"anything-but": one}),
-    st.tuples(st.sampled_from(["prefix", "suffix"]), EDGES).map(lambda pair: {"anything-but": dict([pair])}),
-)
-LEAVES = st.lists(ALTERNATIVES, min_size=1, max_size=2)
-
-
-def with_or(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """
-    Make objects of a pattern, some with an `$or` at their end, some at their beginning.
-    """
-    plain = st.dictionaries(NAMES, inner, min_size=1, max_size=2)
-    branches = st.lists(st.dictionaries(NAMES, LEAVES, min_size=1, max_size=2), min_size=2, max_size=2)
-    return st.one_of(
-        plain,
-        st.tuples(plain, branches).map(lambda pair: {**pair[0], "$or": pair[1]}),
-        st.tuples(plain, branches).map(lambda pair: {"$or": pair[1], **pair[0]}),
-    )
-
-
-PATTERNS = with_or(st.one_of(LEAVES, with_or(LEAVES)))
 
 
 def source(case: dict[str, Any]) -> Any:
@@ -101,17 +57,6 @@ def test_refusals(case: dict[str, Any]) -> None:
     expected = f"Event pattern is not valid. Reason: {case['reason']}"
     assert expected == str(refused.value)[: len(expected)]
     assert str(refused.value)[len(expected) :][:1] in {"", "\n"}
-
-
-@pytest.mark.parametrize("operator", sorted(NOT_YET))
-def test_refusal_of_an_operator_to_come_names_the_present_ones(operator: str) -> None:
-    """
-    An operator that is not there yet is refused with the list of those that are.
-    """
-    with pytest.raises(InvalidPattern) as refused:
-        Pattern.compile({"a": [{operator: "x"}]})
-
-    assert f"Supported are {', '.join(OPERATORS)}." == str(refused.value).splitlines()[1]
 
 
 def test_refusal_names_the_place() -> None:
@@ -165,46 +110,6 @@ def test_demands() -> None:
     assert pattern.demands("a") is None
     assert Pattern.compile({"source": ["10.0.0.1"]}).demands("source") is None
     assert Pattern.compile({"source": ["x", {"exists": False}]}).demands("source") is None
-
-
-@given(PATTERNS, EVENTS)
-@settings(max_examples=300, deadline=None)
-def test_two_matchers_agree(pattern: dict[str, Any], event: dict[str, Any]) -> None:
-    """
-    The compiled pattern and the plain matcher give one answer.
-    """
-    assert plainly_matches(pattern, event) == Pattern.compile(pattern).matches(event)
-
-
-ELEMENTS = st.dictionaries(st.sampled_from(["x", "y", "z"]), st.sampled_from([1, 2]), max_size=3)
-DEEP_ELEMENTS = st.fixed_dictionaries({}, optional={
-    "x": st.sampled_from([1, 2]), "y": st.sampled_from([1, 2]), "k": st.lists(ELEMENTS, max_size=3),
-})  # fmt: skip
-SMALL_LEAVES = st.sampled_from([[1], [2], [1, 2], [{"exists": False}], [{"exists": False}, 1]])
-ARRAY_PATHS = st.sampled_from(["e.x", "e.y", "e.k.x", "e.k.y", "e.k.z", "f.x", "e.k"])
-
-
-@given(
-    st.dictionaries(ARRAY_PATHS, SMALL_LEAVES, min_size=2, max_size=5),
-    st.fixed_dictionaries({"e": st.lists(DEEP_ELEMENTS, max_size=3), "f": st.lists(ELEMENTS, max_size=2)}),
-)
-@settings(max_examples=300, deadline=None)
-def test_two_matchers_agree_on_arrays_of_objects(pattern: dict[str, Any], event: dict[str, Any]) -> None:
-    """
-    They agree where many names share arrays within arrays, absence included.
-    """
-    assert plainly_matches(pattern, event) == Pattern.compile(pattern).matches(event)
-
-
-@given(PATTERNS, EVENTS)
-@settings(max_examples=200, deadline=None)
-def test_text_and_mapping_are_one(pattern: dict[str, Any], event: dict[str, Any]) -> None:
-    """
-    A pattern means the same as JSON text and decoded.
-    """
-    from_text = Pattern.compile(json.dumps(pattern))
-
-    assert Pattern.compile(pattern).matches(event) == from_text.matches(event)
 
 
 @given(st.text(alphabet='{}[]",:\\ a1.e-$ortu\n', max_size=40))

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from metriclake._errors import EventTooComplex
-from metriclake.rules.matchers import Leaf
+from metriclake.rules.leaf import Leaf
 
 MOST_STEPS = 100_000
 """How many choices of a value one event may cost one pattern."""

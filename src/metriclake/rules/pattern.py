@@ -18,27 +18,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, final
 
+from metriclake._errors import InvalidPattern
 from metriclake.rules.arrays import Layout, any_satisfied
-from metriclake.rules.jsontext import Tokens
-from metriclake.rules.matchers import Accepts, Leaf, read_leaf
+from metriclake.rules.complexity import complexity_of
+from metriclake.rules.jsontext import REFUSED
+from metriclake.rules.leaf import Accepts, Leaf
+from metriclake.rules.reader import SubRule, read_pattern
+from metriclake.rules.wildcards import Wildcard
 
-MOST_LEVELS = 50
-MOST_PATHS = 256
-MOST_COMBINATIONS = 1000
-
-_RESERVED_IN_OR = frozenset({
-    "exactly", "equals-ignore-case", "prefix", "suffix", "anything-but", "exists", "wildcard", "numeric", "cidr",
-    "=", "<", "<=", ">", ">=", "regex", "not-wildcard", "not-equals-ignore-case", "date-after", "date-on-or-after",
-    "date-before", "date-on-or-before", "in-date-range", "ip-address-in-range", "ip-address-not-in-range",
-})  # fmt: skip
+_TOO_COMPLEX = (
+    "Rule is too complex - try using fewer wildcard characters or fewer repeating character sequences after a "
+    "wildcard character"
+)
 
 _MISSING: Final = object()
 
 _Verdict = bool | None
 _Test = Callable[[Any], _Verdict]
 """A test of one path; None where an array of objects lies on the path and the path alone cannot tell."""
-
-_SubRule = dict[str, Leaf]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +69,41 @@ class Pattern:
         self._layout = layout
 
     @classmethod
-    def compile(cls, pattern: str | Mapping[str, Any]) -> Pattern:
+    def compile(cls, pattern: str | Mapping[str, Any], *, most_complex: int | None = None) -> Pattern:
         """
         Compile a pattern from its JSON text or the decoded mapping.
 
         Text is better where there is a choice: it keeps the spelling of numbers, and gives a refusal its place.
 
+        Args:
+            pattern: The JSON text, or what it decodes to.
+            most_complex: Refuse a greater `wildcard_complexity`; EventBridge's own limit is
+                `EVENTBRIDGE_MOST_COMPLEX`. Here a complex wildcard costs no more than another, so none is refused
+                unless asked for.
+
         Raises:
             InvalidPattern: The pattern is refused; EventBridge's words stand on the first line.
 
         """
-        rules = _Reader(pattern).document()
+        rules = read_pattern(pattern)
         tests: dict[tuple[str, int], _Test] = {}
         ways = tuple(_way(rule, tests) for rule in rules)
-        return cls(ways, Layout(dict.fromkeys(path for way in ways for path in way.paths)))
+        compiled = cls(ways, Layout(dict.fromkeys(path for way in ways for path in way.paths)))
+        if most_complex is not None and compiled.wildcard_complexity > most_complex:
+            raise InvalidPattern(REFUSED + _TOO_COMPLEX, f"Its complexity is {compiled.wildcard_complexity}, "
+                                                         f"and {most_complex} is allowed.")  # fmt: skip
+        return compiled
+
+    @property
+    def wildcard_complexity(self) -> int:
+        """
+        How complex EventBridge holds the wildcards to be: the greatest measure of a path, 0 without wildcards.
+        """
+        wildcards: dict[str, set[Wildcard]] = {}
+        for way in self._ways:
+            for path, leaf in way.leaves:
+                wildcards.setdefault(path, set()).update(leaf.wildcards)
+        return max(map(complexity_of, wildcards.values()), default=0)
 
     @property
     def paths(self) -> frozenset[str]:
@@ -132,7 +150,7 @@ class Pattern:
         """
         demanded: set[str] = set()
         for way in self._ways:
-            strings = next((leaf.strings for name, leaf in way.leaves if name == path), None)
+            strings = next((_texts(leaf) for name, leaf in way.leaves if name == path), None)
             if strings is None:
                 return None
             demanded |= strings
@@ -150,97 +168,17 @@ class Pattern:
         return Pattern(tuple(ways), self._layout)
 
 
-class _Reader:
+def _texts(leaf: Leaf) -> frozenset[str] | None:
     """
-    Read a pattern's tokens into its sub-rules.
+    Return the texts that a leaf accepts where it accepts nothing but texts; None otherwise.
     """
-
-    def __init__(self, pattern: Any) -> None:
-        self._tokens = Tokens(pattern)
-        self._paths: set[str] = set()
-        self._levels = 0
-
-    def document(self) -> list[_SubRule]:
-        """
-        Read the whole pattern.
-        """
-        if self._tokens.next().kind != "{":
-            self._tokens.refuse("Filter is not an object", 'A pattern is an object: {"source": ["findings"]}.')
-        rules = self._object([], (), in_or=False)
-        if self._tokens.next().kind != "end":
-            self._tokens.refuse("Filter is not an object", "There is text behind the end of the pattern.")
-        return rules
-
-    def _object(self, rules: list[_SubRule], names: tuple[str, ...], *, in_or: bool) -> list[_SubRule]:
-        """
-        Read an object up to its closing bracket; the opening one has been read.
-        """
-        self._levels += 1
-        if self._levels > MOST_LEVELS:
-            self._refuse_depth()
-        token = self._tokens.next()
-        if token.kind == "}":
-            self._tokens.refuse("Empty objects are not allowed", "Name at least one key, or leave the object out.")
-        while token.kind != "}":
-            rules = self._member(rules, names, token.text, in_or=in_or)
-            token = self._tokens.next()
-        self._levels -= 1
-        return rules
-
-    def _member(self, rules: list[_SubRule], names: tuple[str, ...], name: str, *, in_or: bool) -> list[_SubRule]:
-        """
-        Read what stands behind a key.
-        """
-        if name == "$or":
-            return self._or(rules, names)
-        if in_or and name in _RESERVED_IN_OR:
-            self._tokens.refuse(f"{name} is Ruler reserved fieldName which cannot be used inside $or.")
-        token = self._tokens.next()
-        if token.kind == "{":
-            return self._object(rules, (*names, name), in_or=in_or)
-        if token.kind == "[":
-            return self._leaf(rules, ".".join((*names, name)))
-        return self._tokens.refuse(f'"{name}" must be an object or an array', f'Write "{name}": [...].')
-
-    def _leaf(self, rules: list[_SubRule], path: str) -> list[_SubRule]:
-        """
-        Read a leaf into every sub-rule; a later leaf of the same path replaces an earlier one.
-        """
-        self._paths.add(path)
-        if path.count(".") >= MOST_LEVELS:
-            self._refuse_depth()
-        if len(self._paths) > MOST_PATHS:
-            self._tokens.refuse(f"A pattern looks at {MOST_PATHS} paths at most", "Make it several rules.")
-        leaf = read_leaf(self._tokens)
-        rules = rules or [{}]
-        for rule in rules:
-            rule[path] = leaf
-        return rules
-
-    def _or(self, rules: list[_SubRule], names: tuple[str, ...]) -> list[_SubRule]:
-        """
-        Read the branches of an `$or`, each with its own copy of the sub-rules so far.
-        """
-        if self._tokens.next().kind != "[":
-            self._tokens.refuse("It must be an Array followed with $or.")
-        together: list[_SubRule] = []
-        branches = 0
-        while (token := self._tokens.next()).kind != "]":
-            if token.kind != "{":
-                self._tokens.refuse("Only JSON object is allowed in array of $or relationship.")
-            branches += 1
-            together += self._object([dict(rule) for rule in rules] or [{}], names, in_or=True)
-            if len(together) > MOST_COMBINATIONS:
-                self._tokens.refuse(f"The $or of a pattern have {MOST_COMBINATIONS} combinations at most")
-        if branches < 2:
-            self._tokens.refuse("There must have at least 2 Objects in $or relationship.")
-        return together
-
-    def _refuse_depth(self) -> None:
-        self._tokens.refuse(f"A pattern has {MOST_LEVELS} levels at most", "A dot in a key makes a level, too.")
+    if leaf.keys is None:
+        return None
+    texts = frozenset(key for key in leaf.keys if isinstance(key, str))
+    return texts if len(texts) == len(leaf.keys) else None
 
 
-def _way(rule: _SubRule, tests: dict[tuple[str, int], _Test]) -> _Way:
+def _way(rule: SubRule, tests: dict[tuple[str, int], _Test]) -> _Way:
     """
     Return a sub-rule ready to be matched; `tests` holds those that other sub-rules have made already.
     """
