@@ -47,7 +47,7 @@ from metriclake._errors import (
     MetriclakeError,
 )
 from metriclake._version import __version__
-from metriclake.admin import Admin, LakeAdmin
+from metriclake.admin import Admin, LakeAdmin, RulesAdmin
 from metriclake.books import STORE, Books
 from metriclake.crashpoints import arm
 from metriclake.destinations import DestinationLoop, StoreDestination
@@ -73,6 +73,7 @@ from metriclake.stream import (
     Limits,
     NoDirectory,
     Plan,
+    Preview,
     Refusals,
     RemoteComposer,
     StreamWorker,
@@ -343,9 +344,10 @@ class Server:
             refusals.records,
             lambda which, after, terms, enough: refusals.retry(which, after, Terms(**terms), enough),
         )
+        rules = RulesAdmin(self.keys.admin, Preview(self._lake, lambda: self._configured.plan, self._edited).slice)
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
-        stages = [*gateway.routes(), *query.routes(), *admin.routes(), *lake.routes(), *charts.routes()]
-        return [*health, *self._telemetry.routes(), *stages]
+        internal = [*admin.routes(), *lake.routes(), *rules.routes()]
+        return [*health, *self._telemetry.routes(), *gateway.routes(), *query.routes(), *internal, *charts.routes()]
 
     async def _healthz(self, _request: Request) -> Response:
         return as_json({"status": "ok"})
@@ -446,6 +448,14 @@ class Server:
         if text is None:
             raise MetriclakeError(f"the pipeline file of version {version} is not kept: a sealed batch needs it")
         return text
+
+    def _edited(self, text: str) -> Plan:
+        """
+        Compile an edited file that is not in force; raises InvalidPipeline.
+        """
+        if text == self._configured.text:
+            raise MetriclakeError("the edited file says what is in force already: edit a copy, and name it")
+        return plans.plan_of_edited(text)
 
     def _limits(self) -> Limits:
         buffer = self._configured.loaded.pipeline.stream.buffer

@@ -11,6 +11,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from importlib.resources import files
@@ -23,10 +24,11 @@ from metriclake._config import DEFAULT_DATA, DEFAULT_HOST, DEFAULT_PORT, DataDir
 from metriclake._errors import InvalidPipeline, MetriclakeError
 from metriclake._version import __version__
 from metriclake.app import configure
-from metriclake.cli_output import print_answer, print_check, print_errors, print_refused, print_status
+from metriclake.cli_output import print_answer, print_check, print_errors, print_preview, print_refused, print_status
 from metriclake.event import DropReason
 from metriclake.lake_commands import check_lake, list_errors, retry_errors, show_errors
 from metriclake.pipeline import duration, json_schema
+from metriclake.rules_commands import preview as previewed
 from metriclake.serve import Reached, check_host, listen, log_to_stderr, reach, run
 from metriclake.tokens import ingest_key, load_keys, mint_tenant
 
@@ -409,6 +411,43 @@ def _refused(which: dict[str, str | None]) -> dict[str, Any]:
 
 def _given(asked: dict[str, str | None]) -> dict[str, Any]:
     return {key: value for key, value in asked.items() if value is not None}
+
+
+@main.command()
+@click.argument("metric")
+@click.option("--since", required=True, help="From this arrival on: a time, or a length such as 7d.")
+@_to
+@click.option(
+    "--edited", type=click.Path(dir_okay=False, path_type=Path), default=_PIPELINE, show_default=True,
+    help="The edited pipeline file.",
+)  # fmt: skip
+@_file
+@_data
+@_json
+@_said
+def preview(
+    metric: str, edited: Path, config: Path | None, root: Path, *, as_json: bool, **arrived: str | None
+) -> None:  # fmt: skip
+    """
+    Say what an edited file's rule of METRIC would make of archived events, beside the rule in force.
+    """
+    text = configure(edited, environment().variables).text
+    span = {"from": _since(arrived["since"] or ""), "to": arrived["end"]}
+    asked = _given({"metric": metric, "pipeline": text, **span})
+    found = _run(_with_server(config, root, lambda reached: previewed(reached, asked)))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_preview(found)
+
+
+def _since(text: str) -> str:
+    """
+    Return the time that a time or a length back from now names.
+    """
+    with suppress(ValueError):
+        return (datetime.now(UTC) - duration(text)).isoformat()
+    return text
 
 
 async def _with_server(

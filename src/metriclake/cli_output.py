@@ -102,6 +102,31 @@ def print_errors(found: dict[str, Any]) -> None:
     _console().print(table if found["errors"] else "nothing was refused")
 
 
+def print_preview(found: dict[str, Any]) -> None:
+    """
+    Print what an edited file would change, by tenant: events, each number's sum, and what would be refused.
+    """
+    table = Table("tenant", title=f"{found['metric']}, over {found['events']:,} archived events", title_justify="left")
+    for name in ("before", "after", "added", "removed", "changed"):
+        table.add_column(name, justify="right")
+    table.add_column("sums and refusals that differ")
+    for one in found["differences"]:
+        numbers = (f"{one[name]:,}" for name in ("before", "after", "added", "removed", "changed"))
+        table.add_row(escape(one["tenant"]), *numbers, escape("\n".join(_differing(one))))
+    _console().print(table if found["differences"] else f"neither rule makes {found['metric']} of these events")
+
+
+def _differing(one: dict[str, Any]) -> list[str]:
+    lines = []
+    for what, label in (("sums", "sum of {}"), ("refused", "refused as {}")):
+        before, after = one[f"{what}_before"], one[f"{what}_after"]
+        for name in sorted(before.keys() | after.keys()):
+            pair = (before.get(name, 0), after.get(name, 0))
+            if pair[0] != pair[1]:
+                lines.append(f"{label.format(name)}: {pair[0]:,.12g} → {pair[1]:,.12g}")
+    return lines
+
+
 def print_refused(found: dict[str, Any]) -> None:
     """
     Print refused records, each with why, whose, where, and itself.

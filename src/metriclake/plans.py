@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from metriclake._errors import Fault, InvalidPattern, InvalidTransform
+from metriclake._errors import Fault, InvalidPattern, InvalidPipeline, InvalidTransform
 from metriclake.pipeline import LoadedPipeline, duration, parse
 from metriclake.prefix import layout
 from metriclake.rules import MetricInput, Pattern, Rule, RuleSet, Transform
@@ -48,6 +48,17 @@ def plan_of_text(text: str, version: int) -> Plan:
     Compile what `kept_text` has kept of a version.
     """
     return replace(plan(parse(text, Path("metriclake.yaml"), _Unset()), []), version=version)
+
+
+def plan_of_edited(text: str) -> Plan:
+    """
+    Compile what `kept_text` has made of an edited file; raises InvalidPipeline with its faults.
+    """
+    faults: list[Fault] = []
+    made = plan(parse(text, Path("metriclake.yaml"), _Unset()), faults)
+    if faults:
+        raise InvalidPipeline(tuple(faults))
+    return made
 
 
 def plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
