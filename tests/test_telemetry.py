@@ -24,6 +24,8 @@ FACTS = Facts(
     backlog=11,
     data=13,
     failing=1,
+    connections=17,
+    ended={"head": 19},
 )
 
 
@@ -63,6 +65,8 @@ def test_facts_of_the_moment() -> None:
     assert found["metriclake_journal_backlog_bytes",] == 11
     assert found["metriclake_data_bytes",] == 13
     assert found["metriclake_stages_failing",] == 1
+    assert found["metriclake_connections",] == 17
+    assert found["metriclake_connections_ended", "head"] == 19
 
 
 def test_requests_are_counted_by_declared_path() -> None:

@@ -16,6 +16,9 @@ DEFAULT_DATA = "metriclake-data"
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """Largest request body, as sent and after decompression."""
 
+MAX_BODIES_BYTES = 256 * 1024 * 1024
+"""Bytes of all request bodies, as sent, that are being read or wait for their answer at once."""
+
 MAX_HEAD_BYTES = 256 * 1024
 """Most that is read of a request's line and headers: what one read of a socket may bring."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import logging
 import operator
 import os
@@ -34,6 +35,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from metriclake import admin, charts, gateway, openapi, plans, query
 from metriclake._config import (
     JOURNAL_QUOTA_BYTES,
+    MAX_BODIES_BYTES,
     MAX_BODY_BYTES,
     MAX_EVENT_BYTES,
     REDELIVERED_OBJECTS,
@@ -49,11 +51,13 @@ from metriclake._errors import (
 from metriclake._version import __version__
 from metriclake.admin import Admin, LakeAdmin, RulesAdmin
 from metriclake.books import STORE, Books
+from metriclake.connection import Connections, ConnectionTerms, raise_files
 from metriclake.crashpoints import arm
 from metriclake.destinations import DestinationLoop, StoreDestination
 from metriclake.disk import DiskGauge, Room
 from metriclake.entry import Entry, Position
 from metriclake.gateway import Allowance, Gateway, Limiter, Rate
+from metriclake.intake import Intake
 from metriclake.journal import SqliteJournal
 from metriclake.pipeline import FieldSpec, LoadedPipeline, duration, load, size
 from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
@@ -113,6 +117,14 @@ class Configured:
             for rule in self.plan.rules.rules
             for measure in rule.transform.measures
         }
+
+    def connection_terms(self, files: int) -> ConnectionTerms:
+        """
+        Return how connections are kept, by a process that may open so many files for them.
+        """
+        gateway = self.loaded.pipeline.gateway
+        most = min(gateway.connections, files)
+        return ConnectionTerms(most, _seconds(gateway.patience), _seconds(gateway.keep_alive))
 
     @property
     def traps(self) -> list[tuple[str, str, Trap]]:
@@ -198,6 +210,8 @@ class Server:
         self._watcher = Watcher(configured.loaded.path, self.reload)
         self._telemetry = Telemetry(self._facts)
         _warn(configured)
+        files = raise_files()
+        self.connections = Connections(lambda: self._configured.connection_terms(files))
         self._plans: dict[int, Plan] = {configured.plan.version: configured.plan}
         with contextlib.ExitStack() as opened:
             self._lock = opened.enter_context(_locked(data))
@@ -322,6 +336,7 @@ class Server:
         around = [
             Middleware(RequestIds, on_error),
             Middleware(_Counted, telemetry=self._telemetry, routes=routes),
+            Middleware(Intake, lambda: self.connections.terms.patience, MAX_BODIES_BYTES),
         ]
         return Starlette(routes=routes, middleware=around, exception_handlers=handlers, lifespan=lifespan)
 
@@ -415,6 +430,8 @@ class Server:
             backlog=self._journal.backlog,
             data=self._gauge.used,
             failing=len(self._failures()),
+            connections=len(self.connections),
+            ended={str(why): count for why, count in self.connections.ended.items()},
         )
 
     def _append(self, entry: Entry) -> Future[Position]:
@@ -475,8 +492,13 @@ class _Counted:
 
 
 async def _openapi(_request: Request) -> Response:
+    return as_json(msgspec.Raw(_described()))
+
+
+@functools.cache
+def _described() -> bytes:
     parts = (gateway.described(), query.described(), admin.described(), charts.described())
-    return as_json(openapi.document(__version__, (*openapi.OWN, *chain.from_iterable(parts))))
+    return msgspec.json.encode(openapi.document(__version__, (*openapi.OWN, *chain.from_iterable(parts))))
 
 
 def _warn(configured: Configured) -> None:

@@ -64,7 +64,7 @@ async def show(root: Path | None, port: int | None, environment: Environment, *,
         server = Server(configured, data, environment)
         publish(data, url_of(listener), configured.loaded.path)
         async with (
-            _serving(Listening(server, listener)) as serving,
+            _serving(Listening.of(server, listener)) as serving,
             httpx.AsyncClient(base_url=url_of(listener), timeout=60) as client,
         ):
             reached = Reached(client, server.keys)

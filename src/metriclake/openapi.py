@@ -23,6 +23,7 @@ _SAID = {
     401: "The key or token is missing, wrong or expired",
     403: "The key or token does not allow this",
     404: "There is nothing of this name",
+    408: "It came too slowly; nothing was accepted",
     413: "It is too large: split it",
     415: "Its type or encoding is not spoken here",
     429: "Come again after `Retry-After` seconds; nothing was accepted",

@@ -231,10 +231,16 @@ class LimitSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 class GatewaySpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
-    The doors: limits of ingest keys, by the key's name. A key that is not named here has none.
+    The doors: limits of ingest keys, by the key's name (one not named here has none), and how connections are kept.
+
+    `connections` may be open at once; `patience` is for a head, and for each 10,000 bytes of a body or an answer;
+    `keep_alive` for the next request.
     """
 
     limits: dict[str, LimitSpec] = {}
+    connections: Annotated[int, msgspec.Meta(ge=1, le=50_000)] = 1000
+    patience: Duration = "20s"
+    keep_alive: Duration = "75s"
 
 
 class Pipeline(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -552,6 +558,9 @@ def _check_meaning(pipeline: Pipeline, document: _Document) -> None:
         _check_metric(name, metric, document)
     for name, limit in pipeline.gateway.limits.items():
         _check_limit(name, limit, document)
+    for key, value in (("patience", pipeline.gateway.patience), ("keep_alive", pipeline.gateway.keep_alive)):
+        if not timedelta(seconds=1) <= duration(value) <= timedelta(hours=1):
+            document.fault(("gateway", key), "must be at least 1s and at most 1h")
     for part in ("destinations", "dashboards"):
         if getattr(pipeline, part):
             document.fault((part,), f"`{part}` is not in this version of metriclake yet", "leave it empty")

@@ -58,6 +58,8 @@ def problem(
 
 
 _RETRY = {"Retry-After": str(_RETRY_AFTER_SECONDS)}
+_OF_BODIES = {408: {"Connection": "close"}, 503: {**_RETRY, "Connection": "close"}}
+"""The rest of a body that is not read is not awaited either."""
 _ANSWERS: tuple[tuple[type[MetriclakeError], int, str, dict[str, str]], ...] = (
     (InvalidToken, 401, "Unauthorized", {"WWW-Authenticate": 'Bearer realm="metriclake"'}),
     (NotAllowed, 403, "Forbidden", {}),
@@ -74,7 +76,9 @@ async def on_error(_request: Request, error: Exception) -> Response:
     Answer one of our errors; of any other, and of the store's, the sender learns only that it happened.
     """
     if isinstance(error, InvalidBody):
-        return problem(error.status, "The request's body cannot be read", str(error))
+        return problem(
+            error.status, "The request's body cannot be read", str(error), headers=_OF_BODIES.get(error.status)
+        )
     if isinstance(error, StoreError):
         _LOG.error("the store refused a statement", extra={"error": str(error)})
         return problem(503, "The store did not answer", "try again; the server's log says why", headers=_RETRY)

@@ -21,15 +21,16 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp
 
-from metriclake._config import MAX_HEAD_BYTES, DataDirectory, Environment
+from metriclake._config import DataDirectory, Environment
 from metriclake._errors import MetriclakeError
 from metriclake.app import Configured, Server, configure, publish, running
+from metriclake.connection import Config, Connections
 from metriclake.request_id import current
 from metriclake.tokens import Keys, load_keys
 
@@ -135,12 +136,32 @@ def url_of(listener: socket.socket) -> str:
 
 class _Uvicorn(uvicorn.Server):
     """
-    Uvicorn that ends well on a signal: being asked to stop, and stopping, is no failure. SIGHUP reloads.
+    Uvicorn that looks after its connections, and ends well on a signal: to be asked to stop is no failure.
+
+    SIGHUP reloads.
     """
 
-    def __init__(self, config: uvicorn.Config, reload: Callable[[], object]) -> None:
+    def __init__(self, config: Config, reload: Callable[[], object]) -> None:
         super().__init__(config)
+        self._connections = config.connections
         self._reload = reload
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """
+        Serve, and end the connections that do not come to an end.
+        """
+        looking_after = asyncio.create_task(self._connections.look_after())
+        try:
+            await super().serve(sockets)
+        finally:
+            looking_after.cancel()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """
+        Let the requests at work be answered, and hurry the others.
+        """
+        self._connections.hurry()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -162,68 +183,35 @@ class _Uvicorn(uvicorn.Server):
         threading.Thread(target=self._reload, name="reload", daemon=True).start()
 
 
-class _Http(HttpToolsProtocol):
-    """
-    Uvicorn's HTTP with an end to heads: it would keep a line, headers or trailers of any length in memory.
-    """
-
-    _head = 0
-
-    def data_received(self, data: bytes) -> None:
-        """
-        Read on, until too much has come that is no body.
-        """
-        self._head += len(data)
-        super().data_received(data)
-        if self._head > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self.transport.write(_HEAD_TOO_LARGE)
-            self.transport.close()
-
-    def on_headers_complete(self) -> None:
-        """
-        Count afresh.
-        """
-        self._head = 0
-        super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        """
-        Count afresh.
-        """
-        self._head = 0
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """
-        Count afresh.
-        """
-        self._head = 0
-        super().on_message_complete()
-
-
-_HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-
-
 class Listening:
     """
     A server at work on a socket, to be awaited in `serve`.
     """
 
-    def __init__(self, server: Server, listener: socket.socket) -> None:
+    def __init__(
+        self, app: ASGIApp, connections: Connections, reload: Callable[[], object], listener: socket.socket
+    ) -> None:
         """
-        `server` is opened, not started.
+        Serve `app`, and `reload` on SIGHUP.
         """
-        config = uvicorn.Config(
-            server.app(),
+        config = Config(
+            app,
+            connections,
             log_config=None,
             access_log=False,
             lifespan="on",
-            http=_Http,
             timeout_graceful_shutdown=10,
             server_header=False,
         )
-        self._uvicorn = _Uvicorn(config, server.reload)
+        self._uvicorn = _Uvicorn(config, reload)
         self._listener = listener
+
+    @classmethod
+    def of(cls, server: Server, listener: socket.socket) -> Self:
+        """
+        Serve what `server` has opened and not started.
+        """
+        return cls(server.app(), server.connections, server.reload, listener)
 
     async def serve(self) -> None:
         """
@@ -253,9 +241,15 @@ def run(configured: Configured, data: DataDirectory, environment: Environment, l
     server = Server(configured, data, environment)
     publish(data, url_of(listener), configured.loaded.path)
     _settle()
+    asked, most = configured.loaded.pipeline.gateway.connections, server.connections.terms.most
+    if most < asked:
+        logging.getLogger(__name__).warning(
+            "the limit of open files (ulimit -n) allows fewer connections than `gateway.connections`",
+            extra={"asked": asked, "most": most},
+        )
     logging.getLogger(__name__).info("serving", extra={"url": url_of(listener), "data": str(data.root)})
     with asyncio.Runner(loop_factory=_event_loop) as runner:
-        runner.run(Listening(server, listener).serve())
+        runner.run(Listening.of(server, listener).serve())
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:

@@ -29,7 +29,8 @@ class Facts:
     What is so at the moment of a scrape.
 
     `lags` and `waiting` are by stage, in seconds and in entries or objects; `events` are metric events by the books'
-    counter, over all tenants; `domain_events` likewise; sizes are bytes; `failing` counts the stages that retry.
+    counter, over all tenants; `domain_events` likewise; sizes are bytes; `failing` counts the stages that retry;
+    `connections` are open now, `ended` counts by reason those that the server has ended.
     """
 
     lags: Mapping[str, float]
@@ -40,6 +41,8 @@ class Facts:
     backlog: int
     data: int
     failing: int
+    connections: int
+    ended: Mapping[str, int]
 
 
 class Telemetry:
@@ -123,11 +126,13 @@ class _Scrape(Collector):
         yield _labelled("metriclake_stage_waiting", "Entries or objects that wait", "stage", facts.waiting)
         yield _labelled("metriclake_metric_events", "The books: metric events by counter", "counter", facts.events)
         yield _labelled("metriclake_domain_events", "The books: domain events", "counter", facts.domain_events)
+        yield _labelled("metriclake_connections_ended", "Connections ended by the server", "why", facts.ended)
         gauges = (
             ("metriclake_books_balanced", "1 where every equation of the books holds", int(facts.balanced)),
             ("metriclake_journal_backlog_bytes", "Accepted and not in the lake yet", facts.backlog),
             ("metriclake_data_bytes", "Size of the data directory", facts.data),
             ("metriclake_stages_failing", "Stages that wait and try again", facts.failing),
+            ("metriclake_connections", "Open connections", facts.connections),
         )
         for name, words, value in gauges:
             yield GaugeMetricFamily(name, words, value=value)

@@ -47,7 +47,7 @@ _LAKE = (
         key="adminKey",
         takes=(Content("application/json", RetryTerms, (Example("count what would be sent", {"dry_run": True}),)),),
         answers=_SLICE,
-        problems=(400, 401, 429, 503),
+        problems=(400, 401, 408, 429, 503),
     ),
 )
 

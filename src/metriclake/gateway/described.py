@@ -85,7 +85,7 @@ _ANSWERS = {
     207: Answer("Some were accepted", schema=Taken),
     400: Answer("None was accepted", schema={"oneOf": [{"$ref": "#/components/schemas/Taken"}, {"type": "object"}]}),
 }
-_PROBLEMS = (401, 413, 415, 429, 503)
+_PROBLEMS = (401, 408, 413, 415, 429, 503)
 
 
 def _lines(*items: Any) -> str:

@@ -158,7 +158,7 @@ def described() -> tuple[Operation, ...]:
                 ),
             ),
             answers={200: Answer("The answer", schema=Answered)},
-            problems=(400, 401, 403, 413, 503),
+            problems=(400, 401, 403, 408, 413, 503),
         ),
         Operation(
             "/v1/catalog",
