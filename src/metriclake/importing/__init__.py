@@ -1,0 +1,3 @@
+"""
+Importing: what other systems' templates say, as a pipeline file.
+"""
