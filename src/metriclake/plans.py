@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from metriclake._errors import Fault, InvalidPattern, InvalidTransform
+from metriclake._errors import Fault, InvalidPattern, InvalidPipeline, InvalidTransform
 from metriclake.pipeline import LoadedPipeline, duration, parse
 from metriclake.prefix import layout
 from metriclake.rules import Pattern, Rule, RuleSet, Transform
@@ -48,6 +48,18 @@ def plan_of_text(text: str, version: int) -> Plan:
     Compile what `kept_text` has kept of a version.
     """
     return replace(plan(parse(text, Path("metriclake.yaml"), _Unset()), []), version=version)
+
+
+def faults_of(text: str, path: Path) -> tuple[Fault, ...]:
+    """
+    Return what is wrong with a pipeline file's text that stands, or will stand, at `path`; no `${NAME}` is filled.
+    """
+    faults: list[Fault] = []
+    try:
+        plan(parse(text, path, {}), faults)
+    except InvalidPipeline as error:
+        return error.faults
+    return tuple(faults)
 
 
 def plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
