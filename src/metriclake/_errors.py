@@ -3,6 +3,7 @@ Every error that metriclake raises, on one screen.
 
 MetriclakeError
 ├── InvalidPipeline         the pipeline file has faults; carries all of them
+├── InvalidTemplate         a template to import cannot be read; carries all its faults
 ├── InvalidPattern          an event pattern does not compile
 ├── EventTooComplex         an event's arrays go beyond what a pattern may search
 ├── InvalidTransform        a rule's input does not compile; carries all its faults
@@ -68,6 +69,12 @@ class _FaultyError(MetriclakeError):
 class InvalidPipeline(_FaultyError):  # noqa: N818 - a contract name, as are the ones below
     """
     The pipeline file has faults; `faults` holds every one with its place.
+    """
+
+
+class InvalidTemplate(_FaultyError):  # noqa: N818
+    """
+    A template to import cannot be read, or was given parameters that it does not have; `faults` names each place.
     """
 
 

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from metriclake.importing import Imported
+
 _PLAIN_WIDTH = 160
 """Columns for output that is not a terminal's: nothing is cut."""
 
@@ -139,6 +141,20 @@ def print_refused(found: dict[str, Any]) -> None:
         click.echo(f"  {_visible(record['raw'])}")
     if not found["records"]:
         click.echo("nothing was refused")
+
+
+def print_import(imported: Imported, name: str) -> None:
+    """
+    Print to standard error what an import has carried, what is left to do, and what it could not carry over.
+    """
+    for note in imported.not_carried:
+        click.echo(_visible(f"{name}:{note.line}: {note.resource}: {note.what}: {note.reason}"), err=True)
+    if not imported.text and not imported.not_carried:
+        click.echo(f"{name}: has no rules of EventBridge and no delivery streams of Firehose", err=True)
+    left, carried = len(imported.unfinished), len(imported.metrics)
+    unfinished = f", {left} of them without a mapping: `metriclake check` names what is missing" if left else ""
+    metrics = "1 metric" if carried == 1 else f"{carried} metrics"
+    click.echo(f"{metrics}{unfinished}; {len(imported.not_carried)} not carried over", err=True)
 
 
 def _visible(text: str) -> str:

@@ -61,6 +61,18 @@ def plan_of_edited(text: str) -> Plan:
     return made
 
 
+def faults_of(text: str, path: Path) -> tuple[Fault, ...]:
+    """
+    Return what is wrong with a pipeline file's text that stands, or will stand, at `path`; no `${NAME}` is filled.
+    """
+    faults: list[Fault] = []
+    try:
+        plan(parse(text, path, {}), faults)
+    except InvalidPipeline as error:
+        return error.faults
+    return tuple(faults)
+
+
 def plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
     """
     Compile a pipeline file's rules; what is wrong with them is added to the faults.
