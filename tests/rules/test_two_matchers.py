@@ -33,7 +33,7 @@ def test_two_matchers_agree(pattern: dict[str, Any], event: dict[str, Any]) -> N
 
 
 @given(LEAVES, SCALARS)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_two_matchers_agree_on_a_value(leaf: list[Any], value: object) -> None:
     """
     They agree on what each operator says of one value.
@@ -51,7 +51,7 @@ def test_two_matchers_agree_on_arrays_of_objects(pattern: dict[str, Any], event:
 
 
 @given(PATTERNS, EVENTS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_text_and_mapping_are_one(pattern: dict[str, Any], event: dict[str, Any]) -> None:
     """
     A pattern means the same as JSON text and decoded.

@@ -7,12 +7,14 @@ every IPv6 address that begins with its bits, and a block of one family holds ad
 
 from __future__ import annotations
 
-import ipaddress
 import re
+from socket import AF_INET6, inet_pton
 from typing import NamedTuple
 
 _IPV4 = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+", re.ASCII)
 _IPV6 = re.compile(r"[0-9a-fA-F:]*:[0-9a-fA-F:]*", re.ASCII)
+_MAPPED = bytes(10) + b"\xff\xff"
+_MOST_COLONS = 8
 _BITS = re.compile(r"[+-]?[0-9]{1,10}", re.ASCII)
 _MOST_BITS = 2**31
 _LONGEST = 256
@@ -46,13 +48,13 @@ def address_of(text: str) -> bytes | None:
     if _IPV4.fullmatch(text) is not None:
         octets = [int(octet) for octet in text.split(".")]
         return bytes(octets) if max(octets) < 256 else None
-    if _IPV6.fullmatch(text) is None:
+    if _IPV6.fullmatch(text) is None or text.count(":") > _MOST_COLONS:
         return None
     try:
-        six = ipaddress.IPv6Address(":".join(group.lstrip("0") or group[:1] for group in text.split(":")))
-    except ValueError:
+        six = inet_pton(AF_INET6, ":".join(group.lstrip("0") or group[:1] for group in text.split(":")))
+    except OSError:
         return None
-    return six.packed if six.ipv4_mapped is None else six.ipv4_mapped.packed
+    return six.removeprefix(_MAPPED)
 
 
 def block_of(text: str) -> Block:

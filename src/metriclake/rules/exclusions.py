@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from metriclake.rules.jsontext import Token, Tokens
-from metriclake.rules.leaf import Accepts, Alternatives
+from metriclake.rules.leaf import Alternatives
 from metriclake.rules.ranges import comparable
 from metriclake.rules.wildcards import HINT, wildcard_of
 
@@ -36,15 +36,7 @@ def read_anything_but(tokens: Tokens, into: Alternatives) -> None:
     else:
         tokens.refuse("Value of anything-but must be an array or single string/number value.", _FORMS)
     tokens.end_expression(_TOO_MANY)
-    into.searched += excluded.wildcards
-    into.tests.append(_none_of(excluded.accepts()))
-
-
-def _none_of(excluded: Accepts) -> Accepts:
-    """
-    Accept what the other test does not.
-    """
-    return lambda value: not excluded(value)
+    into.excluded.append(excluded)
 
 
 def _read_values(tokens: Tokens, excluded: Alternatives) -> None:

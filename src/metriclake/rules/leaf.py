@@ -12,9 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metriclake.rules.addresses import Block, address_of
+from metriclake.rules.doubles import double_in, integer_key
 from metriclake.rules.letters import equal_but_for_case
-from metriclake.rules.numbers import double_in, integer_key
 from metriclake.rules.wildcards import Wildcard
+
+LETTERS_A_STEP = 512
+"""How many comparisons of letters a step is worth."""
+
+_MOST_COMPARED = 4_000_000
+_AT_LENGTH = 16
+"""In a long text a piece is looked for in a way that compares so many letters at each place, however long it is."""
 
 Accepts = Callable[[Any], bool]
 """A test of one scalar of an event: text, number, true, false or null."""
@@ -43,13 +50,30 @@ class Leaf:
     The alternatives of one path: `accepts` a value, or is content where the path is `absent`.
 
     `keys` holds what stands for the values (see `key_of`) where nothing but these is accepted, for an index; None
-    otherwise. `wildcards` are the wildcard patterns in it, those that exclude as well.
+    otherwise. `unless` tells that a value of a type that the leaf does not name may be accepted. `wildcards` are the
+    wildcard patterns in it, those that exclude as well.
+
+    `cost` is how many steps (see `arrays`) a test of one value may take; to these come, for a text, comparisons with
+    the `letters` of the wildcards' `pieces`.
     """
 
     accepts: Accepts
     absent: bool
     keys: frozenset[Hashable] | None
+    unless: bool
     wildcards: frozenset[Wildcard]
+    cost: int
+    letters: int
+    pieces: int
+
+    def price(self, value: Any) -> int:
+        """
+        Return how many steps a test of this value may take.
+        """
+        if not self.letters or type(value) is not str:
+            return self.cost
+        letters = min(len(value) * self.letters, self.pieces * (_MOST_COMPARED + _AT_LENGTH * len(value)))
+        return self.cost + letters // LETTERS_A_STEP
 
 
 @dataclass(slots=True)
@@ -57,8 +81,8 @@ class Alternatives:
     """
     A leaf while it is read; also, while `anything-but` is read, what that excludes.
 
-    `folded` holds texts of ASCII in lower case; `tests` what fits nowhere else. `searched` are wildcard patterns that
-    are part of another test.
+    `folded` holds texts of ASCII in lower case, `ranges` tests of numbers, `tests` what fits nowhere else, `spelled`
+    being how many letters those compare. `excluded` are the alternatives that the tests of `anything-but` turn round.
     """
 
     strings: set[str] = field(default_factory=set)
@@ -70,9 +94,12 @@ class Alternatives:
     suffixes: list[str] = field(default_factory=list)
     folded: set[str] = field(default_factory=set)
     wildcards: list[Wildcard] = field(default_factory=list)
-    searched: list[Wildcard] = field(default_factory=list)
+    ranges: list[Accepts] = field(default_factory=list)
     tests: list[Accepts] = field(default_factory=list)
+    excluded: list[Alternatives] = field(default_factory=list)
+    spelled: int = 0
     absent: bool = False
+    anything: bool = False
 
     def add_but_for_case(self, text: str) -> None:
         """
@@ -81,24 +108,46 @@ class Alternatives:
         if text.isascii():
             self.folded.add(text.lower())
         else:
-            self.tests.append(equal_but_for_case(text))
+            self.add_spelled(text, equal_but_for_case(text))
+
+    def add_spelled(self, text: str, test: Accepts) -> None:
+        """
+        Add a test that compares a text with this one, character by character.
+        """
+        self.tests.append(test)
+        self.spelled += len(text)
 
     def leaf(self) -> Leaf:
         """
         Return the finished leaf.
         """
-        tests = list(self._tests())
-        exact = bool(self.strings or self.numbers or self.words)
         keys = frozenset[Hashable]().union(self.strings, self.numbers, self.words)
-        only_exact = exact and not self.absent and len(tests) == bool(self.strings) + bool(self.numbers or self.words)
-        wildcards = frozenset((*self.wildcards, *self.searched))
-        return Leaf(_any_of(tuple(tests)), self.absent, keys if only_exact else None, wildcards)
+        kinds = bool(self.strings) + bool(self.numbers or self.words)
+        tests = tuple(self._tests())
+        return Leaf(
+            accepts=_everything if self.anything else _any_of(tests),
+            absent=self.absent,
+            keys=keys if kinds and kinds == len(tests) and not self.absent and not self.anything else None,
+            unless=self.anything or bool(self.excluded),
+            wildcards=frozenset(self._all_wildcards()),
+            cost=self._cost(),
+            letters=sum(len(piece) for one in self._all_wildcards() for piece in one.pieces),
+            pieces=sum(len(one.pieces) for one in self._all_wildcards()),
+        )
 
-    def accepts(self) -> Accepts:
+    def _all_wildcards(self) -> Iterable[Wildcard]:
+        yield from self.wildcards
+        for excluded in self.excluded:
+            yield from excluded.wildcards
+
+    def _cost(self) -> int:
         """
-        Return one test of all the alternatives.
+        Return how many steps a test of one value may take.
         """
-        return _any_of(tuple(self._tests()))
+        cost = 1 + 2 * bool(self.numbers) + 2 * len(self.ranges) + len(self.tests) + self.spelled + len(self.wildcards)
+        cost += (len(self.prefixes) + len(self.suffixes)) // 8
+        cost += len(self.blocks) + 10 * bool(self.addresses or self.blocks)
+        return cost + sum(excluded._cost() for excluded in self.excluded)  # noqa: SLF001 - its own kind
 
     def _tests(self) -> Iterable[Accepts]:
         """
@@ -114,11 +163,28 @@ class Alternatives:
             yield _ending(tuple(self.suffixes))
         if self.folded:
             yield _one_but_for_case(frozenset(self.folded))
+        yield from self.ranges
         yield from self.tests
         for wildcard in self.wildcards:
             yield wildcard.test()
         if self.addresses or self.blocks:
             yield _one_of_addresses(frozenset(self.addresses), tuple(self.blocks))
+        for excluded in self.excluded:
+            yield _none_of(_any_of(tuple(excluded._tests())))  # noqa: SLF001 - its own kind
+
+
+def _everything(_value: Any) -> bool:
+    """
+    Accept every value.
+    """
+    return True
+
+
+def _none_of(excluded: Accepts) -> Accepts:
+    """
+    Accept what the other test does not.
+    """
+    return lambda value: not excluded(value)
 
 
 def _any_of(tests: tuple[Accepts, ...]) -> Accepts:
@@ -141,7 +207,12 @@ def _one_of(keys: frozenset[Hashable]) -> Accepts:
     """
     Accept some numbers, and some of true, false and null.
     """
-    return lambda value: type(value) is not str and key_of(value) in keys
+
+    def accepts(value: Any) -> bool:
+        kind = type(value)
+        return value in keys if kind is float else kind is not str and key_of(value) in keys
+
+    return accepts
 
 
 def _beginning(prefixes: tuple[str, ...]) -> Accepts:

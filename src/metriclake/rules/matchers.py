@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from metriclake.rules.addresses import address_of, block_of
+from metriclake.rules.doubles import double_of, integer_key
 from metriclake.rules.exclusions import read_anything_but
 from metriclake.rules.jsontext import Token, Tokens
 from metriclake.rules.leaf import WORD_KEYS, Accepts, Alternatives, Leaf
 from metriclake.rules.letters import begins_but_for_case, ends_but_for_case
-from metriclake.rules.numbers import double_of, integer_key
 from metriclake.rules.ranges import read_numeric
 from metriclake.rules.wildcards import HINT, wildcard_of
 
@@ -113,18 +113,18 @@ def _read_prefix(tokens: Tokens, into: Alternatives) -> None:
     """
     Accept texts that begin so, exactly or but for the case of their letters.
     """
-    _read_edge(tokens, "prefix", into.prefixes, into.tests, begins_but_for_case)
+    _read_edge(tokens, "prefix", into, into.prefixes, begins_but_for_case)
 
 
 def _read_suffix(tokens: Tokens, into: Alternatives) -> None:
     """
     Accept texts that end so, exactly or but for the case of their letters.
     """
-    _read_edge(tokens, "suffix", into.suffixes, into.tests, ends_but_for_case)
+    _read_edge(tokens, "suffix", into, into.suffixes, ends_but_for_case)
 
 
 def _read_edge(
-    tokens: Tokens, operator: str, edges: list[str], tests: list[Accepts], but_for_case: Callable[[str], Accepts]
+    tokens: Tokens, operator: str, into: Alternatives, edges: list[str], but_for_case: Callable[[str], Accepts]
 ) -> None:
     """
     Read the argument of `prefix` or `suffix`: a text, or `{"equals-ignore-case": ...}`.
@@ -145,7 +145,7 @@ def _read_edge(
     text = _read_text(tokens, "equals-ignore-case")
     for _ in range(2):
         tokens.end_expression()
-    tests.append(but_for_case(text))
+    into.add_spelled(text, but_for_case(text))
 
 
 def _read_equals_ignore_case(tokens: Tokens, into: Alternatives) -> None:
@@ -190,7 +190,7 @@ def _read_exists(tokens: Tokens, into: Alternatives) -> None:
         tokens.refuse("exists match pattern must be either true or false.", "Write true or false, without quotes.")
     tokens.end_expression()
     if token.kind == "true":
-        into.tests.append(lambda _value: True)
+        into.anything = True
     else:
         into.absent = True
 

@@ -4,9 +4,9 @@ Read what `numeric` says: numbers equal to one, beyond one, or between two.
 
 from __future__ import annotations
 
+from metriclake.rules.doubles import COMPARISONS, double_of, on_one_side
 from metriclake.rules.jsontext import Token, Tokens
 from metriclake.rules.leaf import Accepts, Alternatives
-from metriclake.rules.numbers import COMPARISONS, double_of, on_one_side
 
 _HINT = 'Write {"numeric": [">", 0, "<=", 5]}: the lower bound first, or one bound alone.'
 _TOO_MANY = "Too many elements in numeric expression"
@@ -29,11 +29,11 @@ def read_numeric(tokens: Tokens, into: Alternatives) -> None:
     bottom = _operand(tokens, number, operator.text)
     token = tokens.next()
     if token.kind == "]":
-        into.tests.append(on_one_side(operator.text, comparable(tokens, bottom)))
+        into.ranges.append(on_one_side(operator.text, comparable(tokens, bottom)))
     elif operator.text in {"=", "<", "<="}:
         tokens.refuse(_TOO_MANY, _HINT)
     else:
-        into.tests.append(_read_between(tokens, token, operator.text, bottom))
+        into.ranges.append(_read_between(tokens, token, operator.text, bottom))
     tokens.end_expression(_TOO_MANY)
 
 

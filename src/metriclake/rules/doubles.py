@@ -17,6 +17,9 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 """The operators of `numeric`."""
 
 _EXACT_INTEGERS = 2**53
+_MORE_DIGITS = 10**17
+"""From here on an integer has more digits than the shortest decimal of a double, which then ends with zeros."""
+
 _INFINITY = float("inf")
 
 
@@ -44,6 +47,8 @@ def double_in(value: Any) -> float | None:
         return None
     if -_EXACT_INTEGERS <= value <= _EXACT_INTEGERS:
         return float(value)
+    if value % 10 and abs(value) >= _MORE_DIGITS:
+        return None
     try:
         double = float(value)
     except OverflowError:
