@@ -29,7 +29,9 @@ STAGES = frozenset(
     }
 )
 ARROWS = frozenset({("stream", "rules"), ("destinations", "store"), ("query", "store")})
-WIRING = frozenset({"__main__", "app", "plans", "serve", "cli", "cli_output", "demo", "put", "lake_commands"})
+WIRING = frozenset(
+    {"__main__", "app", "plans", "serve", "cli", "cli_output", "demo", "put", "lake_commands", "rules_commands"}
+)
 DRAWERS = frozenset({"utils", "util", "common", "helpers", "helper", "core", "base", "manager", "misc"})
 
 

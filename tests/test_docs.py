@@ -87,6 +87,15 @@ def test_every_variable() -> None:
     assert [name for name in sorted(variables) if name not in _text("docs/operating.md")] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_runs(page: Path) -> None:
+    """
+    Every example in Python does what it says.
+    """
+    for example in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+        exec(compile(example, str(page), "exec"), {})  # noqa: S102 - the examples are this repository's own
+
+
 def test_every_decision_is_listed() -> None:
     """
     Each decision stands in the list of decisions.

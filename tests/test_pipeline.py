@@ -217,6 +217,15 @@ def test_schema_reads_what_check_reads() -> None:
     sample = files("metriclake.samples").joinpath("metriclake.yaml").read_text(encoding="utf-8")
 
     assert list(schema.iter_errors(yaml.safe_load(sample))) == []
+    metric = {"pattern": {"source": ["s"]}}
+    written = (
+        {"metadata": {"tenant_id": "$.t"}, "data": {"event_time": "$.time"}},
+        {"input_path": "$.detail", "data": {"n": {"unit": "ms"}}},
+        {"input_paths": {"t": "$.t"}, "input_template": "{}"},
+    )
+    for form in written:
+        assert list(schema.iter_errors({"metrics": {"m": {**metric, **form}}})) == []
+    assert list(schema.iter_errors({"metrics": {"m": {**metric, "input_paths": {"t": "$.t"}}}})) != []
     wrongs: tuple[Any, ...] = (
         {"strem": {}},
         {"stream": {"compression": "lz4"}},

@@ -16,6 +16,7 @@ from metriclake._errors import (
     InvalidPattern,
     InvalidPipeline,
     InvalidQuestion,
+    InvalidTemplate,
     InvalidToken,
     InvalidTransform,
     JournalError,
@@ -29,6 +30,7 @@ from metriclake._errors import (
     StageFailed,
     StaleSeal,
     StoreError,
+    TransformFailed,
 )
 from metriclake._version import __version__ as __version__
 
@@ -39,6 +41,7 @@ __all__ = [
     "InvalidPattern",
     "InvalidPipeline",
     "InvalidQuestion",
+    "InvalidTemplate",
     "InvalidToken",
     "InvalidTransform",
     "JournalError",
@@ -52,4 +55,5 @@ __all__ = [
     "StageFailed",
     "StaleSeal",
     "StoreError",
+    "TransformFailed",
 ]

@@ -3,9 +3,11 @@ Every error that metriclake raises, on one screen.
 
 MetriclakeError
 ├── InvalidPipeline         the pipeline file has faults; carries all of them
+├── InvalidTemplate         a template to import cannot be read; carries all its faults
 ├── InvalidPattern          an event pattern does not compile
 ├── EventTooComplex         an event's arrays go beyond what a pattern may search
-├── InvalidTransform        an input mapping does not compile
+├── InvalidTransform        a rule's input does not compile; carries all its faults
+├── TransformFailed         an event cannot be made into what a rule's input says
 ├── InvalidQuestion         a question cannot be asked; carries all its faults
 ├── InvalidToken            a key or token is missing, forged, expired or not for this
 ├── NotAllowed              a valid token does not allow this
@@ -70,10 +72,26 @@ class InvalidPipeline(_FaultyError):  # noqa: N818 - a contract name, as are the
     """
 
 
+class InvalidTemplate(_FaultyError):  # noqa: N818
+    """
+    A template to import cannot be read, or was given parameters that it does not have; `faults` names each place.
+    """
+
+
 class InvalidPattern(MetriclakeError):  # noqa: N818
     """
-    An event pattern does not compile; the first line is EventBridge's own reason.
+    An event pattern does not compile; the first line is EventBridge's own reason, the next ones help.
+
+    `hint` tells what to write instead; `line` and `column`, from 1, where in the text, None for a decoded pattern.
     """
+
+    def __init__(self, reason: str, hint: str = "", place: tuple[int, int] | None = None) -> None:
+        at = "" if place is None else f"at line {place[0]}, column {place[1]}"
+        super().__init__("\n".join(part for part in (reason, hint, at) if part))
+        self.reason = reason
+        self.hint = hint
+        self.line = None if place is None else place[0]
+        self.column = None if place is None else place[1]
 
 
 class EventTooComplex(MetriclakeError):  # noqa: N818
@@ -84,7 +102,20 @@ class EventTooComplex(MetriclakeError):  # noqa: N818
 
 class InvalidTransform(MetriclakeError):  # noqa: N818
     """
-    An input mapping does not compile.
+    A rule's input does not compile; `faults` holds every one, with its place below the rule as a dotted path.
+
+    Where EventBridge refuses the input too, a fault's first line is its own words.
+    """
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        said = (f"{fault.what}\nat {fault.place}" + (f": {fault.hint}" if fault.hint else "") for fault in faults)
+        super().__init__("\n".join(said))
+        self.faults = faults
+
+
+class TransformFailed(MetriclakeError):  # noqa: N818
+    """
+    An event cannot be made into what a rule's input says; the message says why, without a value of the event.
     """
 
 

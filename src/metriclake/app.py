@@ -49,7 +49,7 @@ from metriclake._errors import (
     MetriclakeError,
 )
 from metriclake._version import __version__
-from metriclake.admin import Admin, LakeAdmin
+from metriclake.admin import Admin, LakeAdmin, RulesAdmin
 from metriclake.books import STORE, Books
 from metriclake.connection import Connections, ConnectionTerms, raise_files
 from metriclake.crashpoints import arm
@@ -59,11 +59,11 @@ from metriclake.entry import Entry, Position
 from metriclake.gateway import Allowance, Gateway, Limiter, Rate
 from metriclake.intake import Intake
 from metriclake.journal import SqliteJournal
-from metriclake.pipeline import LoadedPipeline, duration, load, size
+from metriclake.pipeline import FieldSpec, LoadedPipeline, duration, load, size
 from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
 from metriclake.query import Query
 from metriclake.request_id import RequestIds
-from metriclake.rules import Rule
+from metriclake.rules import Rule, Trap, traps
 from metriclake.store import Catalogue, Engine, Loader, TenantReader, fsync_folder, prepare
 from metriclake.stream import (
     CachedDirectory,
@@ -77,6 +77,7 @@ from metriclake.stream import (
     Limits,
     NoDirectory,
     Plan,
+    Preview,
     Refusals,
     RemoteComposer,
     StreamWorker,
@@ -110,11 +111,11 @@ class Configured:
         Return the measures that the file names, in its order, each with its unit.
         """
         metrics = self.loaded.pipeline.metrics
+        nothing = FieldSpec()
         return {
-            (name, measure): spec.unit
-            for name, metric in metrics.items()
-            for measure, spec in metric.data.items()
-            if measure != "event_time"
+            (rule.name, measure): metrics[rule.name].data.get(measure, nothing).unit
+            for rule in self.plan.rules.rules
+            for measure in rule.transform.measures
         }
 
     def connection_terms(self, files: int) -> ConnectionTerms:
@@ -124,6 +125,17 @@ class Configured:
         gateway = self.loaded.pipeline.gateway
         most = min(gateway.connections, files)
         return ConnectionTerms(most, _seconds(gateway.patience), _seconds(gateway.keep_alive))
+
+    @property
+    def traps(self) -> list[tuple[str, str, Trap]]:
+        """
+        Return (metric, place, trap) of what the file says that is allowed, and does something else than it seems to.
+        """
+        return [
+            (name, self.loaded.place("metrics", name, *trap.keys), trap)
+            for name, metric in self.loaded.pipeline.metrics.items()
+            for trap in traps(name, metric)
+        ]
 
     @property
     def allowances(self) -> dict[str, Allowance]:
@@ -197,6 +209,7 @@ class Server:
         self._refused: str | None = None
         self._watcher = Watcher(configured.loaded.path, self.reload)
         self._telemetry = Telemetry(self._facts)
+        _warn(configured)
         files = raise_files()
         self.connections = Connections(lambda: self._configured.connection_terms(files))
         self._plans: dict[int, Plan] = {configured.plan.version: configured.plan}
@@ -300,6 +313,7 @@ class Server:
         self._configured = fresh
         self._refused = None
         _LOG.info("the pipeline file is in force", extra={"version": fresh.plan.version})
+        _warn(fresh)
 
     def _retention(self) -> timedelta:
         return duration(self._configured.loaded.pipeline.store.retention)
@@ -345,9 +359,10 @@ class Server:
             refusals.records,
             lambda which, after, terms, enough: refusals.retry(which, after, Terms(**terms), enough),
         )
+        rules = RulesAdmin(self.keys.admin, Preview(self._lake, lambda: self._configured.plan, self._edited).slice)
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
-        stages = [*gateway.routes(), *query.routes(), *admin.routes(), *lake.routes(), *charts.routes()]
-        return [*health, *self._telemetry.routes(), *stages]
+        internal = [*admin.routes(), *lake.routes(), *rules.routes()]
+        return [*health, *self._telemetry.routes(), *gateway.routes(), *query.routes(), *internal, *charts.routes()]
 
     async def _healthz(self, _request: Request) -> Response:
         return as_json({"status": "ok"})
@@ -451,6 +466,14 @@ class Server:
             raise MetriclakeError(f"the pipeline file of version {version} is not kept: a sealed batch needs it")
         return text
 
+    def _edited(self, text: str) -> Plan:
+        """
+        Compile an edited file that is not in force; raises InvalidPipeline.
+        """
+        if text == self._configured.text:
+            raise MetriclakeError("the edited file says what is in force already: edit a copy, and name it")
+        return plans.plan_of_edited(text)
+
     def _limits(self) -> Limits:
         buffer = self._configured.loaded.pipeline.stream.buffer
         return Limits(buffer.seconds, int(buffer.megabytes * _MEGABYTE))
@@ -476,6 +499,15 @@ async def _openapi(_request: Request) -> Response:
 def _described() -> bytes:
     parts = (gateway.described(), query.described(), admin.described(), charts.described())
     return msgspec.json.encode(openapi.document(__version__, (*openapi.OWN, *chain.from_iterable(parts))))
+
+
+def _warn(configured: Configured) -> None:
+    """
+    Log the traps of a pipeline file that comes into force.
+    """
+    for metric, place, trap in configured.traps:
+        facts = {"metric": metric, "place": place, "trap": trap.name, "what": trap.what, "instead": trap.instead}
+        _LOG.warning("a metric may not do what it seems to", extra=facts)
 
 
 _NEEDS_RESTART = ("lake", "journal", "store.url")

@@ -11,6 +11,8 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from importlib.resources import files
@@ -23,10 +25,21 @@ from metriclake._config import DEFAULT_DATA, DEFAULT_HOST, DEFAULT_PORT, DataDir
 from metriclake._errors import InvalidPipeline, MetriclakeError
 from metriclake._version import __version__
 from metriclake.app import configure
-from metriclake.cli_output import print_answer, print_check, print_errors, print_refused, print_status
+from metriclake.cli_output import (
+    print_answer,
+    print_check,
+    print_errors,
+    print_import,
+    print_preview,
+    print_refused,
+    print_status,
+)
 from metriclake.event import DropReason
+from metriclake.importing import MOST_BYTES, Wishes, import_template
 from metriclake.lake_commands import check_lake, list_errors, retry_errors, show_errors
 from metriclake.pipeline import duration, json_schema
+from metriclake.plans import faults_of
+from metriclake.rules_commands import preview as previewed
 from metriclake.serve import Reached, check_host, listen, log_to_stderr, reach, run
 from metriclake.tokens import ingest_key, load_keys, mint_tenant
 
@@ -92,11 +105,12 @@ def init(folder: Path) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default=_PIPELINE)
+@click.option("--strict", is_flag=True, help="End with 1 if there are warnings.")
 @_json
 @_said
-def check(file: Path, *, as_json: bool) -> None:
+def check(file: Path, *, strict: bool, as_json: bool) -> None:
     """
-    Check the pipeline FILE: all its faults, each with its place.
+    Check the pipeline FILE: all its faults, each with its place, and warnings of what may not do as it seems to.
     """
     try:
         configured = configure(file, environment().variables)
@@ -106,9 +120,22 @@ def check(file: Path, *, as_json: bool) -> None:
         faults = [{"place": fault.place, "error": fault.what, "hint": fault.hint} for fault in error.faults]
         click.echo(json.dumps({"ok": False, "faults": faults}))
         sys.exit(1)
-    pipeline = configured.loaded.pipeline
-    facts = {"ok": True, "metrics": list(pipeline.metrics), "version": configured.loaded.version}
-    click.echo(json.dumps(facts) if as_json else f"{file}: {len(pipeline.metrics)} metrics, no faults")
+    names, traps = list(configured.loaded.pipeline.metrics), configured.traps
+    ok = not (strict and traps)
+    if as_json:
+        warnings = [
+            {"place": place, "metric": metric, "trap": trap.name, "warning": trap.what, "hint": trap.instead}
+            for metric, place, trap in traps
+        ]
+        facts = {"ok": ok, "metrics": names, "version": configured.loaded.version, "warnings": warnings}
+        click.echo(json.dumps(facts))
+    else:
+        for _, place, trap in traps:
+            click.echo(f"{place}: warning: {trap.what} ({trap.instead}) [{trap.name}]", err=True)
+        said = f", {len(traps)} warning(s)" if traps else ""
+        click.echo(f"{file}: {len(names)} metrics, no faults{said}")
+    if not ok:
+        sys.exit(1)
 
 
 @main.command()
@@ -397,6 +424,43 @@ def _given(asked: dict[str, str | None]) -> dict[str, Any]:
     return {key: value for key, value in asked.items() if value is not None}
 
 
+@main.command()
+@click.argument("metric")
+@click.option("--since", required=True, help="From this arrival on: a time, or a length such as 7d.")
+@_to
+@click.option(
+    "--edited", type=click.Path(dir_okay=False, path_type=Path), default=_PIPELINE, show_default=True,
+    help="The edited pipeline file.",
+)  # fmt: skip
+@_file
+@_data
+@_json
+@_said
+def preview(
+    metric: str, edited: Path, config: Path | None, root: Path, *, as_json: bool, **arrived: str | None
+) -> None:  # fmt: skip
+    """
+    Say what an edited file's rule of METRIC would make of archived events, beside the rule in force.
+    """
+    text = configure(edited, environment().variables).text
+    span = {"from": _since(arrived["since"] or ""), "to": arrived["end"]}
+    asked = _given({"metric": metric, "pipeline": text, **span})
+    found = _run(_with_server(config, root, lambda reached: previewed(reached, asked)))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_preview(found)
+
+
+def _since(text: str) -> str:
+    """
+    Return the time that a time or a length back from now names.
+    """
+    with suppress(ValueError):
+        return (datetime.now(UTC) - duration(text)).isoformat()
+    return text
+
+
 async def _with_server(
     config: Path | None, root: Path, work: Callable[[Reached], Coroutine[Any, Any, dict[str, Any]]]
 ) -> dict[str, Any]:
@@ -457,6 +521,79 @@ def query(  # noqa: PLR0913 - one for each option
         writer.writerows(answer["rows"])
     else:
         print_answer(answer)
+
+
+@main.group("import")
+def import_() -> None:
+    """
+    Make a pipeline file of another system's template.
+    """
+
+
+def _parameters(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """
+    Return NAME=VALUE pairs as a mapping.
+    """
+    if any("=" not in pair for pair in given):
+        raise click.BadParameter("NAME=VALUE, such as Stage=prod")
+    return {name: value for name, _, value in (pair.partition("=") for pair in given)}
+
+
+@import_.command("cloudformation")
+@click.argument("file", type=click.Path(allow_dash=True, dir_okay=False))
+@click.option("--parameter", "parameters", metavar="NAME=VALUE", multiple=True, callback=_parameters,
+              help="A parameter's value, also of AWS::Region, an import or opt:stage; may be repeated.")  # fmt: skip
+@click.option("--skip-unfinished", is_flag=True, help="Leave out metrics whose mapping has to be written by hand.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=None,
+              help="Write the pipeline file there.  [default: standard output]")  # fmt: skip
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@_json
+@_said
+def import_cloudformation(
+    *, file: str, parameters: dict[str, str], skip_unfinished: bool, out: Path | None, force: bool, as_json: bool
+) -> None:
+    """
+    Make a pipeline file of FILE, a template of CloudFormation or SAM or a serverless.yml (- is standard input).
+
+    What could not be carried over is listed on standard error, each with its line and its reason. Exit code 1 means
+    that nothing was carried.
+    """
+    if out is not None and out.exists() and not force:
+        raise MetriclakeError(f"{out} is there already: nothing was written over it (--force does)")
+    name = "standard input" if file == "-" else file
+    wishes = Wishes(parameters, skip_unfinished)
+    imported = import_template(_template(file), name, wishes, lambda text: faults_of(text, Path(_PIPELINE)))
+    if imported.text and out is not None:
+        _write(out, imported.text)
+    if as_json:
+        notes = [asdict(note) for note in imported.not_carried]
+        found = {"pipeline": imported.pipeline, "not_carried": notes, "unfinished": imported.unfinished}
+        click.echo(json.dumps(found))
+    else:
+        print_import(imported, name)
+        if imported.text:
+            click.echo(imported.text if out is None else f"wrote {out}\n", nl=False)
+    if not imported.text:
+        sys.exit(1)
+
+
+def _write(out: Path, text: str) -> None:
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise MetriclakeError(f"{out}: cannot be written: {error.strerror}") from error
+
+
+def _template(file: str) -> str:
+    """
+    Return a template's text. Raises MetriclakeError where it cannot be read.
+    """
+    try:
+        with click.open_file(file, "rb") as opened:
+            return str(opened.read(MOST_BYTES + 1).decode("utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        what = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise MetriclakeError(f"{file}: cannot be read: {what}") from error
 
 
 def _question(metric: str, asked: dict[str, str | None]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from metriclake.importing import Imported
+
 _PLAIN_WIDTH = 160
 """Columns for output that is not a terminal's: nothing is cut."""
 
@@ -102,6 +104,31 @@ def print_errors(found: dict[str, Any]) -> None:
     _console().print(table if found["errors"] else "nothing was refused")
 
 
+def print_preview(found: dict[str, Any]) -> None:
+    """
+    Print what an edited file would change, by tenant: events, each number's sum, and what would be refused.
+    """
+    table = Table("tenant", title=f"{found['metric']}, over {found['events']:,} archived events", title_justify="left")
+    for name in ("before", "after", "added", "removed", "changed"):
+        table.add_column(name, justify="right")
+    table.add_column("sums and refusals that differ")
+    for one in found["differences"]:
+        numbers = (f"{one[name]:,}" for name in ("before", "after", "added", "removed", "changed"))
+        table.add_row(escape(one["tenant"]), *numbers, escape("\n".join(_differing(one))))
+    _console().print(table if found["differences"] else f"neither rule makes {found['metric']} of these events")
+
+
+def _differing(one: dict[str, Any]) -> list[str]:
+    lines = []
+    for what, label in (("sums", "sum of {}"), ("refused", "refused as {}")):
+        before, after = one[f"{what}_before"], one[f"{what}_after"]
+        for name in sorted(before.keys() | after.keys()):
+            pair = (before.get(name, 0), after.get(name, 0))
+            if pair[0] != pair[1]:
+                lines.append(f"{label.format(name)}: {pair[0]:,.12g} → {pair[1]:,.12g}")
+    return lines
+
+
 def print_refused(found: dict[str, Any]) -> None:
     """
     Print refused records, each with why, whose, where, and itself.
@@ -114,6 +141,20 @@ def print_refused(found: dict[str, Any]) -> None:
         click.echo(f"  {_visible(record['raw'])}")
     if not found["records"]:
         click.echo("nothing was refused")
+
+
+def print_import(imported: Imported, name: str) -> None:
+    """
+    Print to standard error what an import has carried, what is left to do, and what it could not carry over.
+    """
+    for note in imported.not_carried:
+        click.echo(_visible(f"{name}:{note.line}: {note.resource}: {note.what}: {note.reason}"), err=True)
+    if not imported.text and not imported.not_carried:
+        click.echo(f"{name}: has no rules of EventBridge and no delivery streams of Firehose", err=True)
+    left, carried = len(imported.unfinished), len(imported.metrics)
+    unfinished = f", {left} of them without a mapping: `metriclake check` names what is missing" if left else ""
+    metrics = "1 metric" if carried == 1 else f"{carried} metrics"
+    click.echo(f"{metrics}{unfinished}; {len(imported.not_carried)} not carried over", err=True)
 
 
 def _visible(text: str) -> str:

@@ -90,6 +90,7 @@ class DropReason(StrEnum):
     TOO_MANY_FIELDS = "too-many-fields"
     MALFORMED = "malformed"
     TOO_COMPLEX = "too-complex"
+    TRANSFORM_FAILED = "transform-failed"
 
 
 class Judged(dict[str, bool]):

@@ -28,7 +28,7 @@ async def check_lake(reached: Reached, asked: Asked) -> Asked:
     """
     found: Asked = {"manifests": 0, "objects": 0, "bytes": 0, "findings": [], "left_out": 0}
     listed = 0
-    with _bar("lake check") as (progress, task):
+    with bar("lake check") as (progress, task):
         async for part in _slices(reached, "/v1/admin/lake/check", asked):
             for key in ("manifests", "objects", "bytes"):
                 found[key] += part[key]
@@ -37,7 +37,7 @@ async def check_lake(reached: Reached, asked: Asked) -> Asked:
             found["left_out"] += len(part["findings"][room:])
             listed += part["listed"]
             if part["phase"] == "manifests":
-                _advance(progress, task, part, "manifests and objects, by hour")
+                advance(progress, task, part, "manifests and objects, by hour")
             else:
                 progress.update(task, description=part["phase"], completed=listed, total=found["objects"] or None)
     return {**found, "ok": not found["findings"]}
@@ -48,7 +48,7 @@ async def list_errors(reached: Reached, asked: Asked) -> Asked:
     Count refused records by reason, tenant and metric.
     """
     groups: dict[tuple[str, str, str], Asked] = {}
-    with _bar("errors") as (progress, task):
+    with bar("errors") as (progress, task):
         async for part in _slices(reached, "/v1/admin/errors", asked):
             for group in part["groups"]:
                 key = (group["reason"], group["tenant"], group["metric"])
@@ -56,7 +56,7 @@ async def list_errors(reached: Reached, asked: Asked) -> Asked:
                 before["records"] += group["records"]
                 before["retried"] += group["retried"]
                 before["newest"] = max(before["newest"], group["newest"])
-            _advance(progress, task, part, "errors")
+            advance(progress, task, part, "errors")
     return {"errors": [groups[key] for key in sorted(groups)]}
 
 
@@ -83,12 +83,12 @@ async def retry_errors(reached: Reached, asked: Asked) -> Asked:
     """
     found: Asked = {"records": 0, "already": 0, "sent": 0}
     body = dict(asked)
-    with _bar("errors retry") as (progress, task):
+    with bar("errors retry") as (progress, task):
         while True:
             part = await _patiently(reached, body)
             for key in found:
                 found[key] += part[key]
-            _advance(progress, task, part, "errors retry")
+            advance(progress, task, part, "errors retry")
             if not part["next"]:
                 return found
             body.update(after=part["next"], as_of=part["as_of"])
@@ -123,13 +123,19 @@ async def _slices(reached: Reached, path: str, asked: Asked) -> AsyncIterator[As
             return
 
 
-def _advance(progress: Progress, task: TaskID, part: Asked, description: str) -> None:
+def advance(progress: Progress, task: TaskID, part: Asked, description: str) -> None:
+    """
+    Show how far the slices have come.
+    """
     done = part["done"] if part["next"] else part["total"]
     progress.update(task, description=description, completed=done, total=part["total"])
 
 
 @contextmanager
-def _bar(description: str) -> Iterator[tuple[Progress, TaskID]]:
+def bar(description: str) -> Iterator[tuple[Progress, TaskID]]:
+    """
+    Show a progress bar on a terminal's error output.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield progress, progress.add_task(description, total=None)

@@ -51,11 +51,12 @@ class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """
     A part of the pipeline file.
 
-    `shorthand` names the key that a bare string stands for; `later` names keys, or values of keys, that belong to the
-    format but not to this version.
+    `shorthand` names the key that a bare string stands for; `unless` names keys that must be there where none of
+    others is; `later` names keys, or values of keys, that belong to the format but not to this version.
     """
 
     shorthand: ClassVar[str] = ""
+    unless: ClassVar[dict[str, tuple[str, ...]]] = {}
     later: ClassVar[dict[str, tuple[Any, ...] | None]] = {}
 
 
@@ -167,16 +168,31 @@ class FieldSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 class MetricSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
-    One metric: the rule (bus, pattern, mapping) that makes its metric events of domain events.
+    One metric: the rule (bus, pattern, input) that makes its metric events of domain events.
+
+    The input is the short form, `metadata` and `data`; or EventBridge's, `input_path`, or `input_paths` with
+    `input_template`. With EventBridge's `data` says no more than the types and units of measures.
     """
 
-    later: ClassVar[dict[str, tuple[Any, ...] | None]] = {"input_paths": None, "input_template": None}
+    unless: ClassVar[dict[str, tuple[str, ...]]] = dict.fromkeys(
+        ("metadata", "data"), ("input_path", "input_paths", "input_template")
+    )
 
     bus: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] = "default"
     pattern: dict[str, Any]
-    metadata: dict[str, FieldSpec]
-    data: dict[str, FieldSpec]
+    metadata: dict[str, FieldSpec] = {}
+    data: dict[str, FieldSpec] = {}
+    input_path: str | None = None
+    input_paths: dict[str, str] = {}
+    input_template: str | None = None
     description: str | None = None
+
+    @property
+    def as_eventbridge(self) -> bool:
+        """
+        Tell whether the input is written as EventBridge does.
+        """
+        return self.input_path is not None or self.input_template is not None or bool(self.input_paths)
 
 
 class DiskSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -280,6 +296,11 @@ def json_schema() -> dict[str, Any]:
     kinds: dict[str, type[_Spec]] = {kind.__name__: kind for kind in _Spec.__subclasses__()}
     for name, part in parts.items():
         _without_later(part, kinds[name].later)
+    parts["MetricSpec"]["anyOf"] = [
+        {"required": ["metadata", "data"]},
+        {"required": ["input_path"]},
+        {"required": ["input_template"]},
+    ]
     parts["FieldSpec"] = {"anyOf": [{"type": "string", "pattern": r"^\$"}, parts["FieldSpec"]]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -483,7 +504,9 @@ class _Checker:
 
     def _missing_keys(self, value: dict[str, Any], kind: type[_Spec], place: Place) -> None:
         for entry in msgspec.structs.fields(kind):
-            if entry.required and entry.name not in value:
+            others = kind.unless.get(entry.name, ())
+            needed = entry.required or (others and not any(value.get(other) for other in others))
+            if needed and entry.name not in value:
                 self.document.fault(place, f"the key `{entry.name}` is missing", f"add `{entry.name}:` here")
 
     def _later_values(self, given: dict[str, Any], kind: type[_Spec], place: Place) -> None:
@@ -594,18 +617,39 @@ def _check_metric(name: str, metric: MetricSpec, document: _Document) -> None:
     place: Place = ("metrics", name)
     if not is_metric_name(name):
         document.fault(place, f"`{name}` cannot name a metric", "1 to 128 of letters, digits and _ . : -")
+    if metric.as_eventbridge:
+        _check_input(place, name, metric, document)
+        return
     for part, required in (("metadata", "tenant_id"), ("data", "event_time")):
         fields = cast("dict[str, FieldSpec]", getattr(metric, part))
         if required not in fields:
             document.fault((*place, part), f"the key `{required}` is missing", f"add `{required}: $.detail.…`")
         for key, spec in fields.items():
+            if (spec.path is None) == (spec.value is None):
+                what = "needs either `path` or `value`"
+                document.fault((*place, part, key), what, "a path such as $.detail.size, or a constant")
             _check_field((*place, part, key), key, spec, document)
 
 
+def _check_input(place: Place, name: str, metric: MetricSpec, document: _Document) -> None:
+    if metric.input_path is not None and (metric.input_template is not None or metric.input_paths):
+        words = f"Only one of Input, InputPath, or InputTransformer must be provided for target {name}."
+        document.fault((*place, "input_path"), words, "keep `input_path`, or `input_paths` and `input_template`")
+    elif metric.input_path is None and metric.input_template is None:
+        hint = "add `input_template:`, in which <name> stands for the value at a path"
+        document.fault((*place, "input_paths"), "`input_paths` needs `input_template`", hint)
+    form = "`input_path`" if metric.input_template is None else "`input_template`"
+    if metric.metadata:
+        document.fault((*place, "metadata"), f"stands beside {form}, which makes it", "keep one of the two")
+    for key, spec in metric.data.items():
+        at = (*place, "data", key)
+        if key == "event_time" or spec.path is not None or spec.value is not None:
+            document.fault(at, f"stands beside {form}, which makes it", "only `type` and `unit` may be said here")
+        _check_field(at, key, spec, document)
+
+
 def _check_field(place: Place, key: str, spec: FieldSpec, document: _Document) -> None:
-    if (spec.path is None) == (spec.value is None):
-        document.fault(place, "needs either `path` or `value`", "a path such as $.detail.size, or a constant")
-    elif spec.path is not None and not spec.path.startswith("$"):
+    if spec.path is not None and spec.value is None and not spec.path.startswith("$"):
         document.fault(place, "a path starts with `$.`", "for a constant write {value: …}")
     if not is_field_name(key):
         document.fault(place, f"`{key}` cannot name a dimension or measure", "1 to 60 of letters, digits and _ . : -")

@@ -15,10 +15,10 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from metriclake._errors import Fault, InvalidPattern, InvalidTransform
+from metriclake._errors import Fault, InvalidPattern, InvalidPipeline, InvalidTransform
 from metriclake.pipeline import LoadedPipeline, duration, parse
 from metriclake.prefix import layout
-from metriclake.rules import Pattern, Rule, RuleSet, Transform
+from metriclake.rules import MetricInput, Pattern, Rule, RuleSet, Transform
 from metriclake.stream import SUFFIXES, Plan, serve
 
 COMPOSER = (sys.executable, "-m", "metriclake.plans")
@@ -40,7 +40,7 @@ def kept_text(loaded: LoadedPipeline) -> str:
         "store": {name: whole["store"][name] for name in ("hot", "retention")},
         "metrics": whole["metrics"],
     }
-    return yaml.safe_dump(kept, allow_unicode=True)
+    return yaml.safe_dump(kept, allow_unicode=True, sort_keys=False)
 
 
 def plan_of_text(text: str, version: int) -> Plan:
@@ -48,6 +48,29 @@ def plan_of_text(text: str, version: int) -> Plan:
     Compile what `kept_text` has kept of a version.
     """
     return replace(plan(parse(text, Path("metriclake.yaml"), _Unset()), []), version=version)
+
+
+def plan_of_edited(text: str) -> Plan:
+    """
+    Compile what `kept_text` has made of an edited file; raises InvalidPipeline with its faults.
+    """
+    faults: list[Fault] = []
+    made = plan(parse(text, Path("metriclake.yaml"), _Unset()), faults)
+    if faults:
+        raise InvalidPipeline(tuple(faults))
+    return made
+
+
+def faults_of(text: str, path: Path) -> tuple[Fault, ...]:
+    """
+    Return what is wrong with a pipeline file's text that stands, or will stand, at `path`; no `${NAME}` is filled.
+    """
+    faults: list[Fault] = []
+    try:
+        plan(parse(text, path, {}), faults)
+    except InvalidPipeline as error:
+        return error.faults
+    return tuple(faults)
 
 
 def plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
@@ -75,16 +98,23 @@ def plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
 def _rule(loaded: LoadedPipeline, name: str, faults: list[Fault]) -> Rule | None:
     metric = loaded.pipeline.metrics[name]
     found = len(faults)
-    pattern = transform = None
+    pattern: Pattern | None = None
+    transform: Transform | None = None
     try:
         pattern = Pattern.compile(metric.pattern)
     except InvalidPattern as error:
         what, _, hint = str(error).partition("\n")
         faults.append(Fault(loaded.place("metrics", name, "pattern"), what, hint))
     try:
-        transform = Transform.compile(metric.metadata, metric.data)
+        if metric.as_eventbridge:
+            transform = MetricInput.read(name, metric.bus, metric, metric.data)
+        else:
+            transform = Transform.compile(metric.metadata, metric.data)
     except InvalidTransform as error:
-        faults.append(Fault(loaded.place("metrics", name, "data"), str(error)))
+        faults += (
+            Fault(loaded.place("metrics", name, *fault.place.split(".", 1)), fault.what, fault.hint)
+            for fault in error.faults
+        )
     if len(faults) > found or pattern is None or transform is None:
         return None
     return Rule(name, metric.bus, pattern, transform)

@@ -181,6 +181,32 @@ def test_check_prints_json(folder: Path) -> None:
     assert fault["hint"] == "did you mean `stream`?"
 
 
+def test_check_warns_of_traps(folder: Path) -> None:
+    """
+    What compiles and may not do what it seems to is a warning with its place; only `--strict` makes it a failure.
+    """
+    write_pipeline(folder)
+    clean = run("check", "--strict", "--json").stdout
+    file = folder / "metriclake.yaml"
+    text = file.read_text(encoding="utf-8").replace("[{anything-but: test}]", "[{anything-but: a}, {anything-but: b}]")
+    file.write_text(text, encoding="utf-8")
+    warned = run("check")
+    strict = json.loads(run("check", "--strict", "--json", code=1).stdout)
+
+    assert json.loads(clean)["warnings"] == []
+    assert "metriclake.yaml:7:78: warning: several `anything-but` in one list are alternatives" in warned.stderr
+    assert '(write one: {"anything-but": ["a", "b"]}) [anything-but-or]' in warned.stderr
+    assert warned.stdout == "metriclake.yaml: 2 metrics, no faults, 1 warning(s)\n"
+    assert json.loads(run("check", "--json").stdout)["ok"]
+    assert not strict["ok"]
+    (warning,) = strict["warnings"]
+    assert (warning["metric"], warning["trap"]) == ("findings_upload_completed", "anything-but-or")
+    assert warning["place"].endswith("metriclake.yaml:7:78")
+    assert warning["warning"].startswith("several `anything-but`")
+    assert warning["hint"] == 'write one: {"anything-but": ["a", "b"]}'
+    assert "1 warning(s)" in run("check", "--strict", code=1).stdout
+
+
 @pytest.mark.parametrize("command", ["check", "up"])
 def test_a_pipeline_file_that_is_not_there_is_said(folder: Path, command: str) -> None:
     """

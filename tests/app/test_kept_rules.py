@@ -23,13 +23,25 @@ metrics:
     pattern: {source: ["${SOURCE}", "täglich 😀", "2026-01-01", "1e3"], detail: {n: [{numeric: [">", 1.5e+8]}]}}
     metadata: {tenant_id: $.detail.tenant_id, kind: {value: "${KIND}"}}
     data: {event_time: $.time, seconds: {path: $.detail.seconds, type: integer}}
+  templated:
+    bus: "${BUS}"
+    pattern: {source: ["${SOURCE}", "täglich 😀", "2026-01-01", "1e3"]}
+    input_paths: {tenant: $.detail.tenant_id, n: $.detail.n}
+    input_template: |
+      {"metadata": {"tenant_id": <tenant>, "kind": "${KIND} of <tenant>"},
+       "data": {"event_time": "2026-01-01", "n": <n>}}
+    data: {n: {unit: s}}
+  inside:
+    bus: "${BUS}"
+    pattern: {source: ["${SOURCE}", "täglich 😀", "2026-01-01", "1e3"]}
+    input_path: $.detail.metric
 """
 ENVIRON = {"UNKNOWN": "accept", "RETENTION": "30d", "BUS": "b", "SOURCE": "s: #1", "KIND": "k\x7f", "SECRET": "hush"}
 
 
 def test_kept_rules_are_the_rules_that_were_in_force(tmp_path: Path) -> None:
     """
-    What is kept with a sealed batch compiles to the same plan without the environment, and holds no URL.
+    What is kept with a sealed batch compiles without the environment to the same rules in their order; no URL is in it.
     """
     path = tmp_path / "metriclake.yaml"
     path.write_text(PIPELINE, encoding="utf-8")
@@ -46,13 +58,13 @@ def test_kept_rules_are_the_rules_that_were_in_force(tmp_path: Path) -> None:
     for source in ("s: #1", "täglich 😀", "2026-01-01", "1e3", "other"):
         event = {
             "bus": "b", "source": source, "detail-type": "t",
-            "detail": {"tenant_id": "acme", "n": 2e8, "seconds": 1},
+            "detail": {"tenant_id": "acme", "n": 2e8, "seconds": 1, "metric": {"metadata": {"tenant_id": "acme"}}},
         }  # fmt: skip
         found = [
             [rule.transform.apply(event) for rule in plan.rules.matching(event)] for plan in (again, configured.plan)
         ]
         assert found[0] == found[1]
-        assert len(found[0]) == (source != "other")
+        assert len(found[0]) == (0 if source == "other" else 3)
 
 
 @pytest.mark.parametrize("name", sorted(ENVIRON))

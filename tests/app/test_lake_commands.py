@@ -174,3 +174,22 @@ def test_retry_whose_server_is_killed_goes_on(tmp_path: Path) -> None:
 
     assert (found["already"], found["sent"]) == (2, 1)
     assert (row["received"], row["rejected"], row["store"]["stored"], row["store"]["duplicate"]) == (6, 3, 3, 0)
+
+
+def test_preview_says_what_an_edited_file_would_change(folder: Path) -> None:
+    """
+    The archived events are run through an edited copy beside the file in force; nothing is changed by it.
+    """
+    commands = Commands(folder)
+    edited = folder / "edited.yaml"
+    edited.write_text((folder / "metriclake.yaml").read_text("utf-8").replace(", type: integer", ""), encoding="utf-8")
+    asked = ("preview", METRIC, "--since", "1d", "--edited", str(edited), *DATA)
+    told = commands.json(*asked)
+    same = commands.run("preview", METRIC, "--since", "1d", *DATA, code=1)
+
+    assert told["events"] == 4
+    differences = {one["tenant"]: one for one in told["differences"]}
+    assert (differences["acme"]["before"], differences["acme"]["after"], differences["acme"]["added"]) == (1, 2, 1)
+    assert differences["globex"]["refused_before"] == {"type-mismatch": 1}
+    assert "in force already" in same
+    assert "acme" in commands.run(*asked)

@@ -6,7 +6,9 @@ Every value of the event is listed with the array elements it lies in; then ever
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -89,7 +91,7 @@ def accepts(alternative: Any, value: Any) -> bool:
     Tell whether one member of a leaf accepts one scalar.
     """
     if not isinstance(alternative, dict):
-        return same(alternative, value)
+        return same(alternative, value) or same_address(alternative, value)
     ((operator, argument),) = alternative.items()
     if operator == "exists":
         return bool(argument)
@@ -99,9 +101,7 @@ def accepts(alternative: Any, value: Any) -> bool:
         return is_number(value) and all(
             compare(sign, value, bound) for sign, bound in zip(argument[::2], argument[1::2], strict=True)
         )
-    if operator == "exactly":
-        return same(argument, value)
-    return edge(operator, argument, value)
+    return isinstance(value, str) and TEXTS[operator](argument, value)
 
 
 def excluded(one: Any, value: Any) -> bool:
@@ -111,14 +111,8 @@ def excluded(one: Any, value: Any) -> bool:
     if not isinstance(one, dict):
         return same(one, value)
     ((operator, argument),) = one.items()
-    return any(edge(operator, text, value) for text in (argument if isinstance(argument, list) else [argument]))
-
-
-def edge(operator: str, text: str, value: Any) -> bool:
-    """
-    Tell whether a text begins or ends so.
-    """
-    return isinstance(value, str) and (value.startswith(text) if operator == "prefix" else value.endswith(text))
+    texts = argument if isinstance(argument, list) else [argument]
+    return isinstance(value, str) and any(TEXTS[operator](text, value) for text in texts)
 
 
 def same(wanted: Any, value: Any) -> bool:
@@ -144,3 +138,89 @@ def is_number(value: Any) -> bool:
     Tell whether a scalar is a number; a boolean is none.
     """
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def begins(wanted: Any, value: str) -> bool:
+    """
+    Tell whether a text begins so, exactly or but for case.
+    """
+    return any(is_whole(wanted, value[:length]) for length in range(len(value) + 1))
+
+
+def ends(wanted: Any, value: str) -> bool:
+    """
+    Tell whether a text ends so, exactly or but for case.
+    """
+    return any(is_whole(wanted, value[start:]) for start in range(len(value) + 1))
+
+
+def is_whole(wanted: Any, part: str) -> bool:
+    """
+    Tell whether a part of a text is what the argument of prefix or suffix wants.
+    """
+    return equal_but_for_case(wanted["equals-ignore-case"], part) if isinstance(wanted, dict) else bool(wanted == part)
+
+
+def equal_but_for_case(wanted: str, value: str) -> bool:
+    """
+    Tell whether a text is made of the wanted characters in their order, each in its lower or upper form.
+    """
+    if not wanted:
+        return not value
+    first = wanted[0]
+    forms = {first.lower(), first.upper()} if ord(first) < 0x10000 else {first}
+    return any(value.startswith(form) and equal_but_for_case(wanted[1:], value[len(form) :]) for form in forms)
+
+
+def wild(wanted: str, value: str) -> bool:
+    """
+    Tell whether a wildcard pattern accepts a text, by trying every length of every star.
+    """
+    if not wanted:
+        return not value
+    if wanted[0] == "*":
+        return any(wild(wanted[1:], value[length:]) for length in range(len(value) + 1))
+    char, rest = (wanted[1], wanted[2:]) if wanted[0] == "\\" else (wanted[0], wanted[1:])
+    return value[:1] == char and wild(rest, value[1:])
+
+
+def bits(text: Any) -> str:
+    """
+    Return the bits of the address that a text spells; none where it spells no address.
+    """
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9.]*|[0-9a-fA-F:]*", text):
+        return ""
+    plain = re.sub(r"(?<![0-9a-fA-F])0+(?=[0-9a-fA-F])", "", text)
+    try:
+        address = ipaddress.ip_address(plain)
+    except ValueError:
+        return ""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    address = mapped or address
+    return f"{int(address):0{address.max_prefixlen}b}"
+
+
+def same_address(wanted: Any, value: Any) -> bool:
+    """
+    Tell whether both spell an address, and the value's begins with the wanted one's bits.
+    """
+    return bits(wanted) != "" and bits(value).startswith(bits(wanted))
+
+
+def in_block(wanted: str, value: str) -> bool:
+    """
+    Tell whether a text spells an address that begins with the bits of a block.
+    """
+    address, _, size = wanted.partition("/")
+    return bits(value) != "" and bits(value).startswith(bits(address)[: int(size)])
+
+
+TEXTS: dict[str, Callable[[Any, str], bool]] = {
+    "exactly": lambda wanted, value: bool(wanted == value),
+    "prefix": begins,
+    "suffix": ends,
+    "equals-ignore-case": equal_but_for_case,
+    "wildcard": wild,
+    "cidr": in_block,
+}
+"""The operators that look at texts only."""

@@ -4,12 +4,17 @@ Which rules an event matches, and that the index changes nothing but the cost.
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metriclake.rules import Pattern, Rule, RuleSet, Transform
+from metriclake.rules.leaf import Leaf
+from metriclake.rules.ways import Way
 
 NOTHING = Transform.compile({}, {})
 WORDS = st.sampled_from(["x", "y", "z"])
@@ -109,12 +114,41 @@ def test_many_texts_in_one_rule() -> None:
     assert names(rules, {"source": "7", "detail-type": "300"}) == []
 
 
-def test_unrelated_rules_are_not_tested() -> None:
+def counted(ways: tuple[Way, ...], tested: list[str]) -> tuple[Way, ...]:
     """
-    Of thousands of rules only those that the index leads to are candidates.
+    Return ways that tell which paths they test.
     """
-    rules = RuleSet(rule(str(number), {"source": [f"s{number}"], "detail-type": ["t"]}) for number in range(3000))
-    event = {"source": "s7", "detail-type": "t"}
 
-    assert names(rules, event) == ["7"]
-    assert len(rules._buses["default"].candidates(event)) == 1
+    def count(path: str, leaf: Leaf) -> Leaf:
+        def accepts(value: object) -> bool:
+            tested.append(path)
+            return leaf.accepts(value)
+
+        return replace(leaf, accepts=accepts)
+
+    return tuple(Way(way.rule, tuple((path, count(path, leaf)) for path, leaf in way.leaves)) for way in ways)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "event"),
+    [
+        ({"source": ["s{}"], "detail-type": ["t"]}, {"source": "s7", "detail-type": "t"}),
+        ({"source": ["s"], "detail": {"id": ["{}"]}}, {"source": "s", "detail-type": "t", "detail": {"id": "7"}}),
+        ({"detail": {"id": ["{}", "x{}"], "n": [1]}}, {"detail": {"id": ["7", "y"], "n": 1}}),
+        ({"detail": {"e": {"id": ["{}"], "n": [1]}}}, {"detail": {"e": [{"id": "7", "n": 1}]}}),
+    ],
+)
+def test_unrelated_rules_are_not_tested(pattern: dict[str, Any], event: dict[str, Any]) -> None:
+    """
+    Of thousands of rules only those are tested that want an exact value which the event has, wherever it lies.
+    """
+    tested: list[str] = []
+    rules = []
+    for number in range(3000):
+        compiled = Pattern.compile(json.dumps(pattern).replace("{}", str(number)))
+        rules.append(Rule(str(number), "default", Pattern(counted(compiled.ways, tested)), NOTHING))
+    ready = RuleSet(rules)
+    tested.clear()
+
+    assert names(ready, event) == ["7"]
+    assert len(tested) <= 4

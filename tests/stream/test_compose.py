@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from metriclake.entry import EntryKind, Seal, StoredEntry
 from metriclake.event import DropReason
+from metriclake.pipeline import MetricSpec
 from metriclake.prefix import layout
+from metriclake.rules import MetricInput, Pattern, Rule, RuleSet
 from metriclake.stream.compose import (
     Answers,
     Composed,
@@ -240,6 +242,34 @@ def test_event_that_is_too_complex_is_kept() -> None:
 
     assert [found["errorCode"] for found in below(made, "Error")] == ["Metriclake.TooComplex"]
     assert [found["metadata"]["event_id"] for found in below(made, "Data")] == ["2"]
+
+
+def test_event_that_a_rule_cannot_transform_is_kept() -> None:
+    """
+    What one rule cannot make of an event is refused for that rule, with the reason; the other rules go on.
+    """
+    template = """{"metadata": {"tenant_id": <t>, "note": "<note>", "arrived": <aws.events.event.ingestion-time>},
+                   "data": {"event_time": <time>}}"""
+    paths = {"t": "$.detail.tenant_id", "note": "$.detail.note", "time": "$.time"}
+    spec = MetricSpec(pattern={}, input_paths=paths, input_template=template)
+    rule = Rule("noted", "default", Pattern.compile({"source": ["findings"]}), MetricInput.read("noted", "b", spec, ()))
+    used = replace(plan(), rules=RuleSet([rule, *plan().rules.rules]))
+    entries = stored((EntryKind.EVENTS, [lines(event("1", {"note": 'so "quoted"'}), event("2", {"note": "plain"}))]))
+    batch = sort(entries, SEAL, used)
+    made = compose(batch, entries, SEAL, used, KNOWN)
+
+    (error,) = below(made, "Error/transform-failed")
+    assert error["errorMessage"].startswith("<note> stands in quotes (line 1, column 42 of the template)")
+    assert (error["errorCode"], error["entryKind"]) == ("Metriclake.TransformFailed", "events")
+    assert json.loads(base64.b64decode(error["rawData"])) == event("1", {"note": 'so "quoted"'})
+    assert batch.received == {("(none)", "noted"): 1, ("acme", "noted"): 1, ("acme", "uploads"): 2}
+    assert [about.counts for about in made.manifest.errors] == [[("(none)", "noted", 1)]]
+    assert [(found["metric_name"], found["metadata"]["event_id"]) for found in below(made, "Data")] == [
+        ("uploads", "1"),
+        ("noted", "2"),
+        ("uploads", "2"),
+    ]
+    assert below(made, "Data")[1]["metadata"]["arrived"] == "2026-01-31T12:00:00Z"
 
 
 def test_tenants_are_asked_for_once() -> None:

@@ -138,7 +138,7 @@ def test_every_step_refuses_with_a_declared_reason() -> None:
     The table shows each reason that a step may give.
     """
     shown = {case["reason"] for case in REFUSALS} | {case.get("reason") for case in TIMES}
-    others = {"unknown-tenant", "malformed", "too-complex"}
+    others = {"unknown-tenant", "malformed", "too-complex", "transform-failed"}
 
     assert {reason.value for reason in DropReason} == (shown - {None}) | others
 

@@ -5,5 +5,6 @@ The internal routes: for the admin key alone.
 from metriclake.admin.described import described
 from metriclake.admin.lake import LakeAdmin
 from metriclake.admin.routes import Admin
+from metriclake.admin.rules import RulesAdmin
 
-__all__ = ["Admin", "LakeAdmin", "described"]
+__all__ = ["Admin", "LakeAdmin", "RulesAdmin", "described"]

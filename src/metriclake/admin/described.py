@@ -5,6 +5,7 @@ What the admin routes say about themselves in the OpenAPI document.
 from __future__ import annotations
 
 from metriclake.admin.lake import RetryTerms
+from metriclake.admin.rules import PreviewTerms
 from metriclake.openapi import Answer, Content, Example, Operation
 
 _PAGE = {200: Answer("The page", "text/html", {"type": "string"})}
@@ -50,6 +51,25 @@ _LAKE = (
     ),
 )
 
+_RULES = (
+    Operation(
+        "/v1/admin/preview",
+        "post",
+        "admin",
+        "Run an edited file's rule over archived events, beside the rule in force",
+        key="adminKey",
+        takes=(
+            Content(
+                "application/json",
+                PreviewTerms,
+                (Example("since a day", {"metric": "jobs", "pipeline": "metrics: {}", "from": "2026-01-30"}),),
+            ),
+        ),
+        answers=_SLICE,
+        problems=(400, 401),
+    ),
+)
+
 
 def described() -> tuple[Operation, ...]:
     """
@@ -66,6 +86,7 @@ def described() -> tuple[Operation, ...]:
             problems=(401, 503),
         ),
         *_LAKE,
+        *_RULES,
         Operation("/admin", "get", "pages", "Return the internal page, a shell without data", answers=_PAGE),
         Operation(
             "/admin/{file}", "get", "pages", "Return a file of the internal page", answers=_ASSET, problems=(404,)

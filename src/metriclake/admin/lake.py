@@ -81,15 +81,15 @@ class LakeAdmin:
         Hold a part of the lake against its manifests.
         """
         asked = self._asked(request)
-        span = _span(asked.get("from"), asked.get("to"))
-        return as_json(await run_in_threadpool(self._check, span, asked.get("after", ""), _clock()))
+        arrived = span(asked.get("from"), asked.get("to"))
+        return as_json(await run_in_threadpool(self._check, arrived, asked.get("after", ""), clock()))
 
     async def errors(self, request: Request) -> Response:
         """
         Count refused records by reason, tenant and metric.
         """
         asked = self._asked(request)
-        return as_json(await run_in_threadpool(self._groups, _which(asked), asked.get("after", ""), _clock()))
+        return as_json(await run_in_threadpool(self._groups, _which(asked), asked.get("after", ""), clock()))
 
     async def records(self, request: Request) -> Response:
         """
@@ -100,7 +100,7 @@ class LakeAdmin:
         if not limit.isdigit() or not 0 < int(limit) <= _MOST_RECORDS:
             raise MetriclakeError(f"`limit` must be a number from 1 to {_MOST_RECORDS}")
         after = asked.get("after", "")
-        return as_json(await run_in_threadpool(self._records, _which(asked), after, int(limit), _clock()))
+        return as_json(await run_in_threadpool(self._records, _which(asked), after, int(limit), clock()))
 
     async def retry(self, request: Request) -> Response:
         """
@@ -111,22 +111,25 @@ class LakeAdmin:
             body = msgspec.json.decode(await request.body() or b"{}", type=RetryTerms)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidBody(str(error)) from error
-        which = Which(_reason(body.reason), body.tenant, _span(body.start, body.end))
+        which = Which(_reason(body.reason), body.tenant, span(body.start, body.end))
         terms = {"dry_run": body.dry_run, "again": body.again, "as_of": body.as_of}
-        return as_json(await run_in_threadpool(self._retry, which, body.after, terms, _clock()))
+        return as_json(await run_in_threadpool(self._retry, which, body.after, terms, clock()))
 
     def _asked(self, request: Request) -> Mapping[str, str]:
         check_bearer(request.headers.get("authorization"), self._key, "admin key")
         return request.query_params
 
 
-def _clock() -> Enough:
+def clock() -> Enough:
+    """
+    Return what says when a slice has taken long enough.
+    """
     until = time.monotonic() + _SLICE_SECONDS
     return lambda: time.monotonic() >= until
 
 
 def _which(asked: Mapping[str, str]) -> Which:
-    return Which(_reason(asked.get("reason")), asked.get("tenant"), _span(asked.get("from"), asked.get("to")))
+    return Which(_reason(asked.get("reason")), asked.get("tenant"), span(asked.get("from"), asked.get("to")))
 
 
 def _reason(text: str | None) -> str | None:
@@ -135,7 +138,10 @@ def _reason(text: str | None) -> str | None:
     return text
 
 
-def _span(start: str | None, end: str | None) -> Span:
+def span(start: str | None, end: str | None) -> Span:
+    """
+    Return the arrivals between two times as text; raises MetriclakeError where one is none.
+    """
     return Span(_micros("from", start), _micros("to", end))
 
 

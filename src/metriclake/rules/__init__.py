@@ -5,8 +5,26 @@ Pure: a pattern, a transform and an event are values, and so is the answer. A ru
 a rule set finds those that an event matches without trying them all.
 """
 
+from metriclake.rules.complexity import EVENTBRIDGE_MOST_COMPLEX
+from metriclake.rules.inputs import Input, Rendered
+from metriclake.rules.lint import traps
+from metriclake.rules.metric_input import MetricInput
 from metriclake.rules.pattern import Pattern
 from metriclake.rules.ruleset import Rule, RuleSet
+from metriclake.rules.template import Variables
 from metriclake.rules.transform import Transform
+from metriclake.rules.trap import Trap
 
-__all__ = ["Pattern", "Rule", "RuleSet", "Transform"]
+__all__ = [
+    "EVENTBRIDGE_MOST_COMPLEX",
+    "Input",
+    "MetricInput",
+    "Pattern",
+    "Rendered",
+    "Rule",
+    "RuleSet",
+    "Transform",
+    "Trap",
+    "Variables",
+    "traps",
+]

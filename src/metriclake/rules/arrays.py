@@ -1,248 +1,259 @@
 """
-Decide whether a pattern matches an event that has arrays of objects on the pattern's paths.
+Decide which values of an event may be taken together, where arrays of objects lie on a pattern's paths.
 
-Every value is tied to the array elements that it lies in, and all the values chosen for one pattern have to lie in the
+Every value is tied to the array elements that it lies in, and all the values taken for one sub-rule have to lie in the
 same element of each array they share. Names are settled in the order of their UTF-16 code units, as EventBridge does:
 `exists: false` asks only whether a value agrees with the elements chosen so far, so the order can be seen.
 
-Cost is bounded. The event is walked along the pattern's paths only, once. The search remembers the states it has been
-in, and a state forgets arrays that no later name lies in; so it grows with the number of elements, not with their
-combinations. It gives up with an error after `MOST_STEPS` steps.
+Mostly all the values of a name lie in one and the same array: then names are settled array by array, and the cost grows
+with the number of elements. Else (a name spelled with a dot and nested in one event, say) choices are searched, and the
+search remembers the states it has been in. Both give up with an error when their steps are used up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from metriclake._errors import EventTooComplex
-from metriclake.rules.matchers import Leaf
 
 MOST_STEPS = 100_000
-"""How many choices of a value one event may cost one pattern."""
+"""What one event may cost one pattern: a value, an element, a test or a choice is a step or a few."""
 
-MOST_NESTED_ARRAYS = 100
-"""How deep arrays may lie in each other on a path that the pattern looks at."""
+_SEARCH = 12
+"""How many steps one choice of a search counts for: it takes so much longer than a look at a value."""
 
 Elements = tuple[tuple[int, int], ...]
 """The array elements that a value lies in, outermost first: (array, index)."""
 
-Found = dict[str, list[tuple[Any, Elements]]]
-"""The scalars of an event by their dotted path."""
 
-
-class Layout:
+class Steps:
     """
-    Where the paths of one pattern lead: at each point, the keys that may follow, dots inside keys included.
+    The steps that are left to match one event.
     """
 
-    __slots__ = ("after", "path")
+    __slots__ = ("_most", "left")
 
-    def __init__(self, paths: Iterable[str]) -> None:
-        self.path: str | None = None
-        self.after: dict[str, Layout] = {}
-        for path in paths:
-            self._add(path)
+    def __init__(self, more: int = 0) -> None:
+        self._most = self.left = MOST_STEPS + more
 
-    def _add(self, path: str) -> None:
+    def spend(self, steps: int) -> None:
         """
-        Add one path: for `a.b.c` the keys `a`, `a.b` and `a.b.c` here, `b`, `b.c` behind `a`, `c` behind those two.
+        Take some steps; refuse the event that asks for too many.
         """
-        names = path.split(".")
-        nodes = [self, *(self._reach(names[:depth]) for depth in range(1, len(names) + 1))]
-        nodes[-1].path = path
-        for start, node in enumerate(nodes):
-            for stop in range(start + 1, len(nodes)):
-                node.after[".".join(names[start:stop])] = nodes[stop]
-
-    def _reach(self, names: Sequence[str]) -> Layout:
-        """
-        Return the point behind these names, making it where it is new.
-        """
-        point = self
-        for name in names:
-            point = point.after.setdefault(name, Layout(()))
-        return point
-
-    def values(self, event: Mapping[str, Any]) -> Found:
-        """
-        Return every scalar of the event that lies on one of the paths.
-        """
-        found: Found = {}
-        arrays = 0
-        waiting: list[tuple[Any, Layout, Elements]] = [(event, self, ())]
-        while waiting:
-            value, point, elements = waiting.pop()
-            if isinstance(value, dict):
-                waiting.extend((value[key], after, elements) for key, after in point.after.items() if key in value)
-            elif isinstance(value, list):
-                arrays += 1
-                waiting.extend(_unfold(value, arrays, point, elements, found))
-            elif point.path is not None:
-                found.setdefault(point.path, []).append((value, elements))
-        return found
+        self.left -= steps
+        if self.left < 0:
+            raise EventTooComplex(
+                f"The event takes more than {self._most} steps to match: it has too many array elements, or too long"
+                " texts, where patterns look. Split the event, or the pattern."
+            )
 
 
-def _unfold(
-    array: list[Any], number: int, point: Layout, elements: Elements, found: Found
-) -> Iterator[tuple[Any, Layout, Elements]]:
+class Places:
     """
-    Yield an array's objects and arrays, each tied to its index; keep the scalars, which are tied to none.
-    """
-    if len(elements) >= MOST_NESTED_ARRAYS:
-        message = f"The event nests more than {MOST_NESTED_ARRAYS} arrays where a pattern looks: send it flatter."
-        raise EventTooComplex(message)
-    for index, value in enumerate(array):
-        if isinstance(value, dict | list):
-            yield value, point, (*elements, (number, index))
-        elif point.path is not None:
-            found.setdefault(point.path, []).append((value, elements))
-
-
-class _Choices:
-    """
-    The values that one name may take, as a tree of the array elements they lie in.
+    Where values of one name lie: `here`, in no further array, and `inside` of arrays, by array and index.
     """
 
-    __slots__ = ("inside", "whole")
+    __slots__ = ("here", "inside")
 
     def __init__(self) -> None:
-        self.whole: Elements | None = None
-        self.inside: dict[int, dict[int, _Choices]] | None = None
+        self.here = False
+        self.inside: Inside = _NO_ARRAYS
 
-    def add(self, chain: Elements) -> None:
+    def add(self, elements: Elements) -> None:
         """
         Add one value by the elements it lies in.
         """
-        choices = self
-        for array, index in chain:
-            if choices.inside is None:
-                choices.inside = {}
-            elements = choices.inside.setdefault(array, {})
-            if index not in elements:
-                elements[index] = _Choices()
-            choices = elements[index]
-        choices.whole = chain
+        places = self
+        for array, index in elements:
+            if places.inside is _NO_ARRAYS:
+                places.inside = {}
+            within = places.inside.get(array)
+            if within is None:
+                within = places.inside[array] = {}
+            inner = within.get(index)
+            if inner is None:
+                inner = within[index] = Places()
+            places = inner
+        places.here = True
 
-    def agreeing(self, chosen: Mapping[int, int], *, loosest: bool) -> Iterator[Elements]:
+    def agreeing(self, chosen: Mapping[int, int], steps: Steps, *, loosest: bool) -> Iterator[Elements]:
         """
         Yield the elements of every value that lies in no other element of an array already chosen.
 
         `loosest` leaves out values that tie down more than another one yielded does.
         """
-        waiting: list[Iterator[_Choices]] = [iter((self,))]
+        waiting: list[tuple[Places, Elements]] = [(self, ())]
         while waiting:
-            choices = next(waiting[-1], None)
-            if choices is None:
-                waiting.pop()
-                continue
-            if choices.whole is not None:
-                yield choices.whole
-            if choices.inside is not None and not (loosest and choices.whole is not None):
-                waiting.extend(_agreeing_elements(choices.inside, chosen))
+            steps.spend(1)
+            places, elements = waiting.pop()
+            if places.here:
+                yield elements
+                if loosest:
+                    continue
+            for array, within in places.inside.items():
+                if array not in chosen:
+                    steps.spend(len(within))
+                    waiting.extend((inner, (*elements, (array, index))) for index, inner in within.items())
+                elif chosen[array] in within:
+                    waiting.append((within[chosen[array]], (*elements, (array, chosen[array]))))
 
 
-def _agreeing_elements(
-    inside: Mapping[int, Mapping[int, _Choices]], chosen: Mapping[int, int]
-) -> Iterator[Iterator[_Choices]]:
+Inside = dict[int, dict[int, Places]]
+
+_NO_ARRAYS: Inside = {}
+_NOWHERE = Places()
+
+
+class Name:
     """
-    Yield for each array its chosen element, or all of them where none is chosen.
-    """
-    for array, elements in inside.items():
-        if array not in chosen:
-            yield iter(elements.values())
-        elif chosen[array] in elements:
-            yield iter((elements[chosen[array]],))
+    One name of a sub-rule: where values lie that its leaf accepts.
 
-
-def _choices(chains: Iterable[Elements]) -> _Choices:
-    """
-    Return the choices that these values make.
-    """
-    choices = _Choices()
-    for chain in chains:
-        choices.add(chain)
-    return choices
-
-
-class _Name:
-    """
-    One name of a sub-rule, ready for the search: its choices, and the arrays they lie in.
+    `present` is where any values lie, for a leaf that is content without one; None for any other leaf.
     """
 
-    __slots__ = ("accepted", "arrays", "hopeless", "present")
+    __slots__ = ("accepted", "present")
 
-    def __init__(self, leaf: Leaf, values: list[tuple[Any, Elements]]) -> None:
-        accepted = {chain for value, chain in values if leaf.accepts(value)}
-        asked = {chain for _, chain in values} if leaf.absent else accepted
-        self.accepted = _choices(accepted)
-        self.present = _choices(asked) if leaf.absent else None
-        self.hopeless = not accepted and not leaf.absent
-        self.arrays = {array for chain in asked for array, _ in chain}
+    def __init__(self, accepted: Places, present: Places | None) -> None:
+        self.accepted = accepted
+        self.present = present
 
-    def options(self, chosen: Mapping[int, int], *, loosest: bool) -> Iterator[Elements]:
+    @property
+    def hopeless(self) -> bool:
+        """
+        Whether nothing that may be chosen elsewhere makes this name content.
+        """
+        return self.present is None and not self.accepted.here and not self.accepted.inside
+
+    def within(self, array: int, index: int) -> Name:
+        """
+        Return this name for one element of an array.
+        """
+        accepted = self.accepted.inside.get(array, {}).get(index, _NOWHERE)
+        # A value that lies in no array is there whichever element is chosen, so the name is not absent then.
+        if self.present is None or self.present.here:
+            return Name(accepted, None)
+        return Name(accepted, self.present.inside.get(array, {}).get(index, _NOWHERE))
+
+    def options(self, chosen: Mapping[int, int], steps: Steps, *, loosest: bool) -> Iterator[Elements]:
         """
         Yield the elements of each choice that agrees with what is chosen; none of them for the name's absence.
         """
-        if self.present is not None and next(self.present.agreeing(chosen, loosest=True), None) is None:
+        if self.present is not None and next(self.present.agreeing(chosen, steps, loosest=True), None) is None:
             yield ()
-        yield from self.accepted.agreeing(chosen, loosest=loosest)
+        yield from self.accepted.agreeing(chosen, steps, loosest=loosest)
 
 
-def any_satisfied(rules: Iterable[Sequence[tuple[str, Leaf]]], found: Found) -> bool:
+def content_together(names: Sequence[Name], steps: Steps) -> bool:
     """
-    Tell whether the values satisfy one of the sub-rules, each a sequence of names in their order.
+    Tell whether values can be taken for all these names, in their order, so that they agree.
     """
-    steps = MOST_STEPS
-    # Sub-rules share most of their leaves: a leaf is tried on a large array once, not once for each of them.
-    ready: dict[tuple[str, int], _Name] = {}
-    for rule in rules:
-        for path, leaf in rule:
-            if (path, id(leaf)) not in ready:
-                ready[path, id(leaf)] = _Name(leaf, found.get(path, []))
-        names = [ready[path, id(leaf)] for path, leaf in rule]
-        if any(name.hopeless for name in names):
+    if any(name.hopeless for name in names):
+        return False
+    verdict = _array_by_array(names, steps, loosest=all(name.present is None for name in names))
+    return _search(names, steps) if verdict is None else verdict
+
+
+def _array_by_array(names: Sequence[Name], steps: Steps, *, loosest: bool) -> bool | None:
+    """
+    Settle each array by itself; None where a name has values in several places that cannot be told apart so.
+    """
+    by_array: dict[int, list[Name]] = {}
+    for name in names:
+        accepted, present = name.accepted, name.present
+        if accepted.here:
+            # Nothing is tied down by this value. To be tied down may still help a later name to be absent.
+            if not loosest and (accepted.inside or (present is not None and present.inside)):
+                return None
             continue
-        satisfied, steps = _search(names, steps)
-        if satisfied:
-            return True
+        arrays = set(accepted.inside)
+        if present is not None and not present.here:
+            if not present.inside:
+                continue
+            arrays.update(present.inside)
+        if not arrays:
+            return False
+        if len(arrays) > 1:
+            return None
+        by_array.setdefault(arrays.pop(), []).append(name)
+    for array, together in by_array.items():
+        verdict = _one_element(array, together, steps, loosest=loosest)
+        if not verdict:
+            return verdict
+    return True
+
+
+def _one_element(array: int, names: Sequence[Name], steps: Steps, *, loosest: bool) -> bool | None:
+    """
+    Tell whether the names are content with one element of an array in which each of them has values.
+
+    The first one has to choose an element: it is not absent while none is chosen.
+    """
+    for index in _candidates(array, names, steps):
+        steps.spend(2 + len(names))
+        inner = [name.within(array, index) for name in names]
+        if any(name.hopeless for name in inner):
+            continue
+        verdict = _array_by_array(inner, steps, loosest=loosest)
+        if verdict is None or verdict:
+            return verdict
     return False
 
 
-def _search(names: list[_Name], steps: int) -> tuple[bool, int]:
+def _candidates(array: int, names: Sequence[Name], steps: Steps) -> Collection[int]:
     """
-    Look for one choice a name, all in agreement; return whether there is one, and the steps that are left.
+    Return the elements in which every name has an accepted value that has to have one, and the first in any case.
+    """
+    several = [
+        name.accepted.inside.get(array, {}).keys()
+        for number, name in enumerate(names)
+        if number == 0 or name.present is None or name.present.here
+    ]
+    common: Collection[int] = min(several, key=len)
+    for keys in several:
+        if keys is not common:
+            steps.spend(1 + len(common) // 8)
+            common = keys & common
+    return common
+
+
+def _search(names: Sequence[Name], steps: Steps) -> bool:
+    """
+    Look for one choice a name, all in agreement. A state forgets arrays that no later name lies in.
     """
     # Where a name wants absence, tying down more elements may help; without one it never does.
     loosest = all(name.present is None for name in names)
     later: list[set[int]] = [set()]
     for name in reversed(names[1:]):
-        later.insert(0, later[0] | name.arrays)
+        later.insert(0, later[0] | _arrays(name, steps))
     seen: set[tuple[int, frozenset[tuple[int, int]]]] = set()
     # One entry a settled name: what is chosen before it, and the options it has left.
-    settled = [(frozenset[tuple[int, int]](), names[0].options({}, loosest=loosest))]
+    settled = [(frozenset[tuple[int, int]](), names[0].options({}, steps, loosest=loosest))]
     while settled:
         chosen, options = settled[-1]
         elements = next(options, None)
         if elements is None:
             settled.pop()
             continue
-        steps = _count_down(steps)
+        steps.spend(_SEARCH)
         depth = len(settled)
         if depth == len(names):
-            return True, steps
+            return True
         state = depth, frozenset(pair for pair in (*chosen, *elements) if pair[0] in later[depth - 1])
         if state not in seen:
             seen.add(state)
-            settled.append((state[1], names[depth].options(dict(state[1]), loosest=loosest)))
-    return False, steps
+            settled.append((state[1], names[depth].options(dict(state[1]), steps, loosest=loosest)))
+    return False
 
 
-def _count_down(steps: int) -> int:
+def _arrays(name: Name, steps: Steps) -> set[int]:
     """
-    Take one step; refuse the event that asks for too many.
+    Return the arrays that a name's values lie in.
     """
-    if steps <= 0:
-        message = f"The event's arrays leave a pattern more than {MOST_STEPS} choices: split the event, or the pattern."
-        raise EventTooComplex(message)
-    return steps - 1
+    arrays: set[int] = set()
+    waiting = [name.accepted] if name.present is None else [name.accepted, name.present]
+    while waiting:
+        steps.spend(1)
+        places = waiting.pop()
+        arrays.update(places.inside)
+        waiting.extend(inner for within in places.inside.values() for inner in within.values())
+    return arrays

@@ -29,6 +29,8 @@ _BROKEN_NUMBER = re.compile(
 _WORD = re.compile(r"[\w$]+")
 _WORDS = {"true", "false", "null"}
 _ANY_VALUE = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
+_CLOSE = "Every bracket is closed by its own kind: { by }, [ by ]."
+_QUOTE = "Texts stand in double quotes, and no comma stands before a closing bracket."
 _SNIPPET = 500
 
 
@@ -49,29 +51,41 @@ class Tokens:
     The tokens of one pattern, one at a time, and the way to refuse it at the last one read.
     """
 
-    def __init__(self, pattern: Any) -> None:
+    def __init__(self, pattern: Any, most_characters: int) -> None:
         self._text = pattern if isinstance(pattern, str) else None
         self._source = _Scanner(pattern).tokens() if isinstance(pattern, str) else _value_tokens(pattern)
-        self._last = Token("end", "")
+        self._end = Token("end", "end of the pattern", -1 if self._text is None else len(self._text))
+        self._last = Token("start", "", -1 if self._text is None else 0)
+        self._most = self._left = most_characters
+        self._read(0 if self._text is None else len(self._text))
 
     def next(self) -> Token:
         """
         Return the next token; after the last one, `end` for ever.
         """
-        self._last = next(self._source, Token("end", "end of the pattern"))
+        self._last = next(self._source, self._end)
+        if self._text is None:
+            self._read(1 + len(self._last.text))
         return self._last
 
-    def refuse(self, reason: str, hint: str = "") -> NoReturn:
+    def _read(self, characters: int) -> None:
+        self._left -= characters
+        if self._left < 0:
+            self.refuse(f"A pattern has {self._most} characters at most", "Make it several rules.")
+
+    def end_expression(self, otherwise: str = "Only one key allowed in match expression") -> None:
         """
-        Refuse the pattern: EventBridge's reason on the first line, then our hint, then the place.
+        Read the end of a match expression; refuse the pattern in these words where there is more.
         """
-        lines = [REFUSED + reason]
-        if hint:
-            lines.append(hint)
-        if self._text is not None and self._last.at >= 0:
-            line, column = _place(self._text, self._last.at)
-            lines.append(f"at {line}, column {column}")
-        raise InvalidPattern("\n".join(lines))
+        if self.next().kind != "}":
+            self.refuse(otherwise, "An expression holds one operator: write a second one as a further value beside it.")
+
+    def refuse(self, reason: str, hint: str) -> NoReturn:
+        """
+        Refuse the pattern at the last token: in EventBridge's words, with a hint of ours.
+        """
+        known = self._text is not None and self._last.at >= 0
+        raise InvalidPattern(REFUSED + reason, hint, _place(self._text or "", self._last.at) if known else None)
 
 
 def _value_tokens(pattern: Any) -> Iterator[Token]:
@@ -107,8 +121,8 @@ def _key_token(key: Any) -> Token:
     """
     if isinstance(key, str):
         return Token("key", str(key))
-    message = f"{REFUSED}Unexpected character: was expecting double-quote to start field name\n"
-    raise InvalidPattern(f'{message}The key {key!r} is not text: quote it, as "{key}".')
+    reason = f"{REFUSED}Unexpected character: was expecting double-quote to start field name"
+    raise InvalidPattern(reason, f'The key {key!r:.100} is not text: quote it, as "{key!s:.100}".')
 
 
 def _scalar_token(value: Any) -> Token:
@@ -134,11 +148,11 @@ def _spelling(value: Any) -> str:
         return "1e9999"
 
 
-def _place(text: str, at: int) -> tuple[str, int]:
+def _place(text: str, at: int) -> tuple[int, int]:
     """
     Return the line and column, from 1, of an offset.
     """
-    return f"line {text.count(chr(10), 0, at) + 1}", at - text.rfind("\n", 0, at)
+    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
 
 class _Scanner:
@@ -168,7 +182,7 @@ class _Scanner:
         if self._open:
             kind, start = self._open[-1]
             self._refuse(f"Unexpected end-of-input: expected close marker for {_container(kind)} "
-                         f"(start marker at {self._source(start)})")  # fmt: skip
+                         f"(start marker at {self._source(start)})", _CLOSE)  # fmt: skip
 
     def _more(self) -> bool:
         """
@@ -184,7 +198,7 @@ class _Scanner:
         """
         if not self._more():
             within = f" within/between {_container(self._open[-1][0])} entries" if self._open else ""
-            self._refuse(f"Unexpected end-of-input{within}")
+            self._refuse(f"Unexpected end-of-input{within}", _CLOSE)
         return self._text[self._at]
 
     def _close(self) -> Token:
@@ -193,21 +207,24 @@ class _Scanner:
         if opener + marker not in {"{}", "[]"}:
             expected = "]" if opener == "[" else "}"
             self._refuse(f"Unexpected close marker '{marker}': expected '{expected}' "
-                         f"(for {_container(opener)} starting at {self._source(start)})")  # fmt: skip
+                         f"(for {_container(opener)} starting at {self._source(start)})", _CLOSE)  # fmt: skip
         return self._token(marker, marker, 1)
 
     def _comma(self) -> None:
         if self._text[self._at] != ",":
-            self._unexpected(f": was expecting comma to separate {_container(self._open[-1][0])} entries")
+            self._unexpected(f": was expecting comma to separate {_container(self._open[-1][0])} entries",
+                             "Put a comma between two values, or two keys.")  # fmt: skip
         self._at += 1
         self._need()
 
     def _key(self) -> Token:
         if self._text[self._at] != '"':
-            self._unexpected(": was expecting double-quote to start field name")
+            self._unexpected(": was expecting double-quote to start field name",
+                             "Keys stand in double quotes, and no comma stands before a closing bracket.")  # fmt: skip
         token = self._string("key")
         if self._need() != ":":
-            self._unexpected(": was expecting a colon to separate field name and value")
+            self._unexpected(": was expecting a colon to separate field name and value",
+                             "Put a colon between the key and its value.")  # fmt: skip
         self._at += 1
         self._need()
         return token
@@ -239,17 +256,19 @@ class _Scanner:
         rest = self._text[self._at : self._at + 6]
         if len(rest) < 2 and rest in {"", "\\"}:
             where = " in field name" if kind == "key" else ": was expecting closing quote for a string value"
-            self._refuse("Unexpected end-of-input" + where)
+            self._refuse("Unexpected end-of-input" + where, "Close the text with a double quote.")
         if rest[0] != "\\":
             what = "name" if kind == "key" else "string value"
             self._refuse(f"Illegal unquoted character ((CTRL-CHAR, code {ord(rest[0])})): "
-                         f"has to be escaped using backslash to be included in {what}")  # fmt: skip
+                         f"has to be escaped using backslash to be included in {what}",
+                         "Write a line break as \\n and a tab as \\t.")  # fmt: skip
         if rest[1] != "u":
-            self._refuse(f"Unrecognized character escape {_named(rest[1])}")
+            self._refuse(f"Unrecognized character escape {_named(rest[1])}", "Write a backslash as \\\\.")
         self._at += 2
         while self._at < len(self._text) and self._text[self._at] in "0123456789abcdefABCDEF":
             self._at += 1
-        self._unexpected(": expected a hex-digit for character escape sequence")
+        self._unexpected(": expected a hex-digit for character escape sequence",
+                         "Four hexadecimal digits follow \\u.")  # fmt: skip
 
     def _number(self) -> Token:
         broken = _BROKEN_NUMBER.match(self._text, self._at)
@@ -258,19 +277,19 @@ class _Scanner:
             why = {"sign": "expected digit (0-9) to follow minus sign, for valid numeric value",
                    "point": "Decimal point not followed by a digit",
                    "power": "Exponent indicator not followed by a digit"}[broken.lastgroup or "sign"]  # fmt: skip
-            self._unexpected(f" in numeric value: {why}")
+            self._unexpected(f" in numeric value: {why}", "Write numbers as 5, -5, 0.5 or 5e3.")
         found = _NUMBER.match(self._text, self._at)
         spelling = found[0] if found else ""
         if spelling in {"0", "-0"} and self._text[self._at + len(spelling) : self._at + len(spelling) + 1].isdigit():
-            self._refuse("Invalid numeric value: Leading zeroes not allowed")
+            self._refuse("Invalid numeric value: Leading zeroes not allowed", "Quote it if it is text.")
         return self._token("number", spelling, len(spelling))
 
     def _word(self) -> Token:
         found = _WORD.match(self._text, self._at)
         if found is None:
-            self._unexpected(f": expected a valid value {_ANY_VALUE}")
+            self._unexpected(f": expected a valid value {_ANY_VALUE}", _QUOTE)
         if found[0] not in _WORDS:
-            self._refuse(f"Unrecognized token '{found[0][:256]}': was expecting {_ANY_VALUE}")
+            self._refuse(f"Unrecognized token '{found[0][:256]}': was expecting {_ANY_VALUE}", _QUOTE)
         return self._token(found[0], found[0], len(found[0]))
 
     def _token(self, kind: str, text: str, length: int) -> Token:
@@ -279,13 +298,13 @@ class _Scanner:
         self._filled = True
         return token
 
-    def _unexpected(self, why: str) -> NoReturn:
+    def _unexpected(self, why: str, hint: str) -> NoReturn:
         """
         Refuse the character that stands here, or the end of the text.
         """
         if self._at >= len(self._text):
-            self._refuse("Unexpected end-of-input" + why)
-        self._refuse(f"Unexpected character ({_named(self._text[self._at])}){why}")
+            self._refuse("Unexpected end-of-input" + why, hint)
+        self._refuse(f"Unexpected character ({_named(self._text[self._at])}){why}", hint)
 
     def _source(self, at: int) -> str:
         """
@@ -294,11 +313,10 @@ class _Scanner:
         more = len(self._text) - _SNIPPET
         snippet = f'"{self._text[:_SNIPPET]}"' + (f"[truncated {more} chars]" if more > 0 else "")
         line, column = _place(self._text, at)
-        return f"[Source: (String){snippet}; {line.replace(' ', ': ')}, column: {column}]"
+        return f"[Source: (String){snippet}; line: {line}, column: {column}]"
 
-    def _refuse(self, reason: str) -> NoReturn:
-        line, column = _place(self._text, self._at)
-        raise InvalidPattern(f"{REFUSED}{reason}\nat {line}, column {column}")
+    def _refuse(self, reason: str, hint: str) -> NoReturn:
+        raise InvalidPattern(REFUSED + reason, hint, _place(self._text, self._at))
 
 
 def _container(opener: str) -> str:

@@ -1,8 +1,9 @@
 """
 Decide which rules an event matches.
 
-Most rules name the sources and detail-types they want, so an index on bus, source and detail-type finds the few that
-are worth testing; what the index has proved is not tested again. The others are tested one by one.
+Most rules name the sources and detail-types they want, so the rules of a bus are grouped by these; an event's own lead
+to the few groups that can hold a rule for it, and what the groups have proved is not tested again. Within a group,
+`Index` finds the rules by any other exact value.
 
 A rule belongs to one bus and its pattern sees EventBridge's envelope, in which there is no `bus`: to every pattern the
 event's own `bus` key is absent, so a pattern gives the answer here that it gives there.
@@ -10,24 +11,26 @@ event's own `bus` key is absent, so a pattern gives the answer here that it give
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, final
 
+from metriclake.rules.index import Index
 from metriclake.rules.pattern import Pattern
 from metriclake.rules.transform import Transform
+from metriclake.rules.ways import Way
 
 DEFAULT_BUS = "default"
 
 _Key = tuple[str | None, str | None]
 """A source and a detail-type; None where a rule does not demand one."""
 
-_MOST_FOUND = 4096
-"""How many pairs of source and detail-type are remembered with the rules that they lead to."""
+_MOST_ROUTES = 4096
+"""How many combinations of bus, source and detail-type are remembered with the rules that they lead to."""
 
 _MOST_KEYS = 256
-"""How many entries one rule may take in the index before it is indexed by its sources alone."""
+"""How many groups one rule may be in before it is grouped by its sources alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,110 +45,171 @@ class Rule:
     transform: Transform
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """
-    A rule that an index key leads to, with the test that is left to do; None where none is left.
-    """
-
-    order: int
-    rule: Rule
-    matches: Callable[[dict[str, Any]], bool] | None
-
-
 @final
 class RuleSet:
     """
     All the rules of a pipeline file, in its order.
     """
 
-    __slots__ = ("_buses", "rules")
+    __slots__ = ("_buses", "_routes", "rules")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
-        self._buses: dict[str, _Index] = {}
-        for order, rule in enumerate(self.rules):
-            self._buses.setdefault(rule.bus, _Index()).add(order, rule)
+        by_bus: dict[str, list[int]] = {}
+        for number, rule in enumerate(self.rules):
+            by_bus.setdefault(rule.bus, []).append(number)
+        self._buses = {bus: _Bus(self.rules, numbers) for bus, numbers in by_bus.items()}
+        self._routes: dict[tuple[Any, Any, Any], _Route] = {}
 
     def matching(self, event: dict[str, Any]) -> Sequence[Rule]:
         """
         Return the rules of the event's bus that it matches, in the order of their definition.
 
         Raises:
-            EventTooComplex: The event's arrays are beyond a pattern's limits.
+            EventTooComplex: The event's arrays or texts are beyond the limits.
 
         """
-        index = self._buses.get(event.get("bus", DEFAULT_BUS))
-        if index is None:
+        try:
+            route = self._routes[event.get("bus", DEFAULT_BUS), event.get("source"), event.get("detail-type")]
+        except (KeyError, TypeError):
+            route = self._route(event)
+        return route.certain if not route.groups else route.matching(event)
+
+    def _route(self, event: dict[str, Any]) -> _Route:
+        """
+        Return where an event's rules are, and remember it for others of the same bus, source and detail-type.
+        """
+        name, source, detail_type = event.get("bus", DEFAULT_BUS), event.get("source"), event.get("detail-type")
+        bus = self._buses.get(name) if type(name) is str else None
+        if bus is None:
+            return _NOWHERE
+        if type(source) is not str or type(detail_type) is not str:
+            return bus.whole
+        if len(self._routes) >= _MOST_ROUTES:
+            self._routes.clear()
+        route = self._routes[name, source, detail_type] = bus.route(source, detail_type)
+        return route
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """
+    Rules that are worth trying together: those that nothing is left to be tested of, and an index of the others.
+    """
+
+    certain: tuple[int, ...]
+    index: Index | None
+    sees_bus: bool
+
+    def of_event(self, event: Mapping[str, Any]) -> Sequence[int]:
+        """
+        Return the numbers of the rules of the index that the event satisfies.
+        """
+        if self.index is None:
             return ()
-        return [found.rule for found in index.candidates(event) if found.matches is None or found.matches(event)]
+        if self.sees_bus:
+            event = {key: value for key, value in event.items() if key != "bus"}
+        return self.index.of_event(event)
 
 
-class _Index:
+class _Route:
+    """
+    The rules that the events of one bus, source and detail-type may match: some certainly, some of the groups.
+    """
+
+    __slots__ = ("_numbers", "_rules", "certain", "groups")
+
+    def __init__(self, rules: Sequence[Rule], groups: Sequence[_Group]) -> None:
+        self._rules = rules
+        self._numbers = sorted(number for group in groups for number in group.certain)
+        self.certain = tuple(rules[number] for number in self._numbers)
+        self.groups = [group for group in groups if group.index is not None]
+
+    def matching(self, event: Mapping[str, Any]) -> Sequence[Rule]:
+        """
+        Return the rules that the event matches, in the order of their definition.
+        """
+        if len(self.groups) == 1 and not self._numbers:
+            numbers = self.groups[0].of_event(event)
+        else:
+            found = [number for group in self.groups for number in group.of_event(event)]
+            numbers = sorted((*self._numbers, *found))
+        return [self._rules[number] for number in numbers]
+
+
+class _Bus:
     """
     The rules of one bus by the source and the detail-type that they demand.
     """
 
-    __slots__ = ("_all", "_found", "_keyed")
+    __slots__ = ("_by_key", "_rules", "whole")
 
-    def __init__(self) -> None:
-        self._all: list[_Candidate] = []
-        self._found: dict[tuple[str, str], list[_Candidate]] = {}
-        self._keyed: dict[_Key, list[_Candidate]] = {}
+    def __init__(self, rules: Sequence[Rule], numbers: Sequence[int]) -> None:
+        self._rules = rules
+        all_ways: list[Way] = []
+        by_key: dict[_Key, list[Way]] = {}
+        for number in numbers:
+            ways = [Way(number, way.leaves) for way in rules[number].pattern.ways]
+            all_ways += ways
+            for key in _keys(ways):
+                by_key.setdefault(key, []).extend(_given(ways, key))
+        self.whole = _Route(rules, [_group(all_ways)])
+        self._by_key = {key: _group(ways) for key, ways in by_key.items()}
 
-    def add(self, order: int, rule: Rule) -> None:
+    def route(self, source: str, detail_type: str) -> _Route:
         """
-        Add a rule; orders are given ascending.
+        Return the route of events with this source and detail-type.
         """
-        self._all.append(_Candidate(order, rule, _test_of(rule.pattern)))
-        for key in _keys(rule.pattern):
-            proved = {path: text for path, text in zip(("source", "detail-type"), key, strict=True) if text is not None}
-            left = rule.pattern.given(proved)
-            test = None if left.certain else _test_of(left)
-            self._keyed.setdefault(key, []).append(_Candidate(order, rule, test))
-
-    def candidates(self, event: dict[str, Any]) -> list[_Candidate]:
-        """
-        Return the rules that the event may match, in the order of their definition.
-        """
-        source, detail_type = event.get("source"), event.get("detail-type")
-        if type(source) is not str or type(detail_type) is not str:
-            return self._all
-        found = self._found.get((source, detail_type))
-        if found is None:
-            found = self._find(source, detail_type)
-            if len(self._found) >= _MOST_FOUND:
-                self._found.clear()
-            self._found[source, detail_type] = found
-        return found
-
-    def _find(self, source: str, detail_type: str) -> list[_Candidate]:
         keys = ((source, detail_type), (source, None), (None, detail_type), (None, None))
-        return sorted((one for key in keys for one in self._keyed.get(key, ())), key=lambda one: one.order)
+        return _Route(self._rules, [self._by_key[key] for key in keys if key in self._by_key])
 
 
-def _keys(pattern: Pattern) -> Iterator[_Key]:
+_NOWHERE = _Route((), ())
+
+
+def _group(ways: Sequence[Way]) -> _Group:
     """
-    Yield every pair of source and detail-type that a matching event may have, None for any.
+    Return the group of some rules by the ways that are left of them.
     """
-    sources, types = _alternatives(pattern, "source"), _alternatives(pattern, "detail-type")
+    certain = {way.rule for way in ways if not way.leaves}
+    left = [way for way in ways if way.rule not in certain]
+    if not left:
+        return _Group(tuple(certain), None, sees_bus=False)
+    index = Index(left, len({way.rule for way in left}))
+    return _Group(tuple(certain), index, any(path == "bus" or path.startswith("bus.") for path in index.paths))
+
+
+def _keys(ways: Sequence[Way]) -> Iterator[_Key]:
+    """
+    Yield every pair of source and detail-type that an event satisfying one of the ways may have, None for any.
+    """
+    sources, types = _alternatives(ways, "source"), _alternatives(ways, "detail-type")
     if len(sources) * len(types) > max(_MOST_KEYS, len(sources)):
         types = (None,)
     return product(sources, types)
 
 
-def _alternatives(pattern: Pattern, path: str) -> tuple[str | None, ...]:
+def _alternatives(ways: Sequence[Way], path: str) -> tuple[str | None, ...]:
     """
-    Return the texts that a matching event may have at a path, or None alone for any.
+    Return the texts of which a path must hold one in every event that satisfies one of the ways; None alone for any.
     """
-    demanded = pattern.demands(path)
-    return (None,) if demanded is None else tuple(sorted(demanded))
+    demanded: set[str] = set()
+    for way in ways:
+        keys = next((leaf.keys for name, leaf in way.leaves if name == path), None)
+        if keys is None:
+            return (None,)
+        texts = {key for key in keys if isinstance(key, str)}
+        if len(texts) < len(keys):
+            return (None,)
+        demanded |= texts
+    return tuple(sorted(demanded))
 
 
-def _test_of(pattern: Pattern) -> Callable[[dict[str, Any]], bool]:
+def _given(ways: Sequence[Way], key: _Key) -> Iterator[Way]:
     """
-    Return a pattern's test of an event without its bus; the copy is made only for a pattern that would see it.
+    Yield the ways that an event with this source and detail-type may satisfy, without the leaves that it does.
     """
-    if not any(path == "bus" or path.startswith("bus.") for path in pattern.paths):
-        return pattern.matches
-    return lambda event: pattern.matches({key: value for key, value in event.items() if key != "bus"})
+    known = {path: text for path, text in zip(("source", "detail-type"), key, strict=True) if text is not None}
+    for way in ways:
+        if all(leaf.accepts(known[path]) for path, leaf in way.leaves if path in known):
+            yield Way(way.rule, tuple((path, leaf) for path, leaf in way.leaves if path not in known))

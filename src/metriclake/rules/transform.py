@@ -7,29 +7,16 @@ whether they make a valid metric event is the next step's question.
 
 from __future__ import annotations
 
-import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, Protocol, final
+from typing import Any, Protocol, final
 
-from metriclake._errors import InvalidTransform
-
-Step = str | int
-"""One step of a path: the key of an object or the index of an array."""
+from metriclake._errors import Fault, InvalidTransform
+from metriclake.rules.jsonpath import MISSING, Step, follow, parse_path
 
 _Output = dict[str, Any]
 _Take = Callable[[Any, _Output, _Output], None]
 _Fields = list[tuple[str, Any]]
-
-_STEP = re.compile(
-    r"""
-      \.(?P<name>[A-Za-z0-9_/$-]+)
-    | \[(?P<index>0|[1-9][0-9]{0,8})\]
-    | \['(?P<single>[^']+)'\]
-    | \["(?P<double>[^"]+)"\]
-    """,
-    re.VERBOSE | re.ASCII,
-)
-_VALID = "a path is $ and then .name (letters, digits, _ - / $), [0] or ['any key'], as in $.detail.tenant_id"
 
 
 class FieldSource(Protocol):
@@ -50,46 +37,72 @@ class FieldSource(Protocol):
         """
 
 
-@final
-class Transform:
+class Transform(ABC):
     """
-    A compiled short form: takes the mapped values out of an event.
-
-    Paths follow plain nesting only. A key that holds a dot is reached by brackets (`$.detail['a.b']`) and never by
-    `$.detail.a.b`: unlike in a pattern, the two are not the same here.
+    What a rule makes of the events that it matches.
     """
 
-    __slots__ = ("_data", "_metadata", "_takes")
+    __slots__ = ()
 
-    def __init__(self, metadata: _Output, data: _Output, takes: tuple[_Take, ...]) -> None:
-        self._metadata = metadata
-        self._data = data
-        self._takes = takes
+    measures: tuple[str, ...]
+    """The names of the measures that the file says it makes, in its order."""
 
     @classmethod
     def compile(cls, metadata: Mapping[str, FieldSource], data: Mapping[str, FieldSource]) -> Transform:
         """
-        Compile the two mappings from field names to their sources.
+        Compile the short form: two mappings from field names to their sources.
 
         Raises:
-            InvalidTransform: A field has no valid source; the message names it.
+            InvalidTransform: Fields have no valid source; each is a fault of its own.
 
         """
+        return ShortForm(metadata, data)
+
+    @abstractmethod
+    def apply(self, event: Mapping[str, Any], arrived_at: int = 0) -> tuple[Any, Any]:
+        """
+        Return (metadata, data) of a decoded event; `arrived_at` is its arrival, in microseconds since 1970.
+
+        Raises:
+            TransformFailed: The event cannot be made into what the rule's input says.
+
+        """
+
+
+@final
+class ShortForm(Transform):
+    """
+    The short form, compiled: takes the mapped values out of an event.
+
+    It is what a template of the same fields makes, without the way through text: `<x>` for each path. What leads
+    nowhere, or to null, leaves its field out.
+    """
+
+    __slots__ = ("_data", "_metadata", "_takes", "measures")
+
+    def __init__(self, metadata: Mapping[str, FieldSource], data: Mapping[str, FieldSource]) -> None:
         constants: tuple[_Output, _Output] = ({}, {})
         wanted: dict[tuple[tuple[Step, ...] | None, type[Step]], tuple[_Fields, _Fields]] = {}
+        faults: list[Fault] = []
         for half, (part, fields) in enumerate((("metadata", metadata), ("data", data))):
             for name, source in fields.items():
-                path = _path_of(f"{part}.{name}", source)
-                if path is None:
+                try:
+                    steps = _steps(f"{part}.{name}", source)
+                except InvalidTransform as error:
+                    faults += error.faults
+                    continue
+                if steps is None:
                     constants[half][name] = source.value
                     continue
-                steps = parse_path(path, f"{part}.{name}")
                 parent, key = (steps[:-1], steps[-1]) if steps else (None, "$")
                 wanted.setdefault((parent, type(key)), ([], []))[half].append((name, key))
-        takes = tuple(_take(parent, kind, *fields) for (parent, kind), fields in wanted.items())
-        return cls(*constants, takes)
+        if faults:
+            raise InvalidTransform(tuple(faults))
+        self.measures = tuple(name for name in data if name != "event_time")
+        self._metadata, self._data = constants
+        self._takes = tuple(_take(parent, kind, *fields) for (parent, kind), fields in wanted.items())
 
-    def apply(self, event: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def apply(self, event: Mapping[str, Any], arrived_at: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:  # noqa: ARG002 - no field of the short form is the arrival's
         """
         Return (metadata, data) of a decoded event; a path that is missing or null leaves its field out.
         """
@@ -101,55 +114,15 @@ class Transform:
         return metadata, data
 
 
-def parse_path(path: str, field: str) -> tuple[Step, ...]:
+def _steps(field: str, source: FieldSource) -> tuple[Step, ...] | None:
     """
-    Return the steps of a path; none for `$`, the event itself.
-
-    Raises:
-        InvalidTransform: The text is no path; the message names the field.
-
-    """
-    if not path.startswith("$"):
-        _refuse(field, path, "does not begin with $")
-    steps: list[Step] = []
-    at = 1
-    while at < len(path):
-        found = _STEP.match(path, at)
-        if found is None:
-            _refuse(field, path, _fault(path, at))
-        text = found[found.lastgroup or 0]
-        steps.append(int(text) if found.lastgroup == "index" else text)
-        at = found.end()
-    return tuple(steps)
-
-
-def _path_of(field: str, source: FieldSource) -> str | None:
-    """
-    Return a field's path, None for a constant; refuse a field that has both or neither.
+    Return the steps of a field's path, None for a constant; refuse a field that has both or neither.
     """
     if source.path is not None and source.value is not None:
-        raise InvalidTransform(f"{field}: has a path and a value; give one of them")
+        raise InvalidTransform((Fault(field, "has a path and a value", "give one of them"),))
     if source.path is None and source.value is None:
-        raise InvalidTransform(f"{field}: has neither a path nor a value; {_VALID}")
-    return source.path
-
-
-def _fault(path: str, at: int) -> str:
-    """
-    Say why no step of a path begins at this offset.
-    """
-    rest = path[at:]
-    if rest.startswith((".*", "[*", "..*")):
-        return "has a wildcard (*), and a field takes one value: name the key or the index"
-    if rest.startswith(".."):
-        return "searches all levels (..): name each level"
-    if rest.startswith("[-"):
-        return "counts from the end: an index is 0 or more"
-    return f"cannot be read at character {at + 1}"
-
-
-def _refuse(field: str, path: str, why: str) -> NoReturn:
-    raise InvalidTransform(f"{field}: the path {path!r} {why}; {_VALID}")
+        raise InvalidTransform((Fault(field, "has neither a path nor a value", "a path such as $.detail.size"),))
+    return None if source.path is None else parse_path(source.path, field)
 
 
 def _take(parent: tuple[Step, ...] | None, kind: type[Step], metadata: _Fields, data: _Fields) -> _Take:
@@ -173,7 +146,7 @@ def _take_members(
     def take(event: Any, to_metadata: _Output, to_data: _Output) -> None:
         node = event
         for step in parent:
-            node = _follow(node, step)
+            node = node.get(step) if type(node) is dict else follow(node, step)
         if type(node) is not dict:
             return
         for name, key in metadata:
@@ -196,10 +169,11 @@ def _take_elements(
     def take(event: Any, to_metadata: _Output, to_data: _Output) -> None:
         node = event
         for step in parent:
-            node = _follow(node, step)
+            node = follow(node, step)
         for fields, output in ((metadata, to_metadata), (data, to_data)):
             for name, index in fields:
-                if (value := _follow(node, index)) is not None:
+                value = follow(node, index)
+                if value is not None and value is not MISSING:
                     output[name] = value
 
     return take
@@ -215,12 +189,3 @@ def _take_event(metadata: list[str], data: list[str]) -> _Take:
         to_data.update(dict.fromkeys(data, event))
 
     return take
-
-
-def _follow(node: Any, step: Step) -> Any:
-    """
-    Return what lies one step further, None where nothing does.
-    """
-    if isinstance(step, str):
-        return node.get(step) if type(node) is dict else None
-    return node[step] if type(node) is list and step < len(node) else None

@@ -9,6 +9,7 @@ from metriclake.stream.compose import Plan
 from metriclake.stream.composer import RemoteComposer, serve
 from metriclake.stream.directory import CurrentDirectory, Directory, DirectoryState, FileDirectory, NoDirectory
 from metriclake.stream.lake import SUFFIXES, Lake
+from metriclake.stream.preview import Preview
 from metriclake.stream.refused import Refusals, Terms
 from metriclake.stream.verify import LakeCheck
 from metriclake.stream.worker import StreamWorker
@@ -27,6 +28,7 @@ __all__ = [
     "Limits",
     "NoDirectory",
     "Plan",
+    "Preview",
     "Refusals",
     "RemoteComposer",
     "StreamWorker",

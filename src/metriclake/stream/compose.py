@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from metriclake._errors import EventTooComplex
+from metriclake._errors import EventTooComplex, TransformFailed
 from metriclake.books import Key
 from metriclake.entry import EntryKind, LakeObject, Manifest, Seal, StoredEntry, as_rows
 from metriclake.event import NO_METRIC, NO_TENANT, DropReason, MetricEvent, tenant_of
@@ -295,7 +295,13 @@ def _of_events(entry: StoredEntry, rules: RuleSet, batch: Sorted) -> list[Draft]
             continue
         batch.matched += 1
         for rule in picked:
-            metadata, data = rule.transform.apply(event)
+            try:
+                metadata, data = rule.transform.apply(event, arrived_at)
+            except TransformFailed as error:
+                batch.received[NO_TENANT, rule.name] += 1
+                failed = Draft(rule.name, None, None, None, line, arrived_at)
+                batch.refused.append(Refused(failed, DropReason.TRANSFORM_FAILED, str(error)))
+                continue
             drafts.append(Draft(rule.name, metadata, data, event["id"], line, arrived_at, tenant_of(metadata)))
     batch.received.update(map(_ACCOUNT, drafts))
     return drafts

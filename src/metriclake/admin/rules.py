@@ -1,0 +1,66 @@
+"""
+What the commands ask about the rules: what an edited file would make of events that were archived.
+
+An answer is a slice of about a second's work with `next`, where to go on; whoever asks puts the slices together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from metriclake._errors import InvalidBody
+from metriclake.admin.lake import Enough, clock, span
+from metriclake.entry import Span
+from metriclake.problems import as_json
+from metriclake.tokens import check_bearer
+
+
+class PreviewTerms(msgspec.Struct, forbid_unknown_fields=True):
+    """
+    The body of a preview: the metric, the edited pipeline file's text, the arrivals, and where to go on.
+    """
+
+    metric: str
+    pipeline: str
+    start: str | None = msgspec.field(default=None, name="from")
+    end: str | None = msgspec.field(default=None, name="to")
+    after: str = ""
+
+
+class RulesAdmin:
+    """
+    The admin routes of one server's rules.
+    """
+
+    def __init__(self, admin_key: str, preview: Callable[[str, str, Span, str, Enough], Any]) -> None:
+        """
+        `preview` returns one slice of an answer, to be encoded as it is.
+        """
+        self._key = admin_key
+        self._preview = preview
+
+    def routes(self) -> list[BaseRoute]:
+        """
+        Return the routes.
+        """
+        return [Route("/v1/admin/preview", self.preview, methods=["POST"])]
+
+    async def preview(self, request: Request) -> Response:
+        """
+        Run an edited file's rule over archived events, beside the rule in force.
+        """
+        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        try:
+            terms = msgspec.json.decode(await request.body(), type=PreviewTerms)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidBody(str(error)) from error
+        arrived = span(terms.start, terms.end)
+        found = await run_in_threadpool(self._preview, terms.metric, terms.pipeline, arrived, terms.after, clock())
+        return as_json(found)
