@@ -6,8 +6,18 @@ a rule set finds those that an event matches without trying them all.
 """
 
 from metriclake.rules.complexity import EVENTBRIDGE_MOST_COMPLEX
+from metriclake.rules.explain import Mismatch, Reason
 from metriclake.rules.pattern import Pattern
-from metriclake.rules.ruleset import Rule, RuleSet
+from metriclake.rules.ruleset import Rule, RuleSet, Verdict
 from metriclake.rules.transform import Transform
 
-__all__ = ["EVENTBRIDGE_MOST_COMPLEX", "Pattern", "Rule", "RuleSet", "Transform"]
+__all__ = [
+    "EVENTBRIDGE_MOST_COMPLEX",
+    "Mismatch",
+    "Pattern",
+    "Reason",
+    "Rule",
+    "RuleSet",
+    "Transform",
+    "Verdict",
+]
