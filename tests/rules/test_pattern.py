@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import doctest
 import json
+import re
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -55,6 +57,18 @@ def test_refusals(case: dict[str, Any]) -> None:
     expected = f"Event pattern is not valid. Reason: {case['reason']}"
     assert expected == str(refused.value)[: len(expected)]
     assert str(refused.value)[len(expected) :][:1] in {"", "\n"}
+
+
+def test_documentation_runs() -> None:
+    """
+    The examples of docs/patterns.md print what they say.
+    """
+    page = (Path(__file__).parents[2] / "docs" / "patterns.md").read_text(encoding="utf-8")
+    examples = "\n\n".join(re.findall(r"```pycon\n(.*?)```", page, re.DOTALL))
+    test = doctest.DocTestParser().get_doctest(examples, {}, "patterns.md", None, None)
+
+    assert doctest.DocTestRunner().run(test).failed == 0
+    assert len(test.examples) >= 4
 
 
 def test_refusal_names_the_place() -> None:

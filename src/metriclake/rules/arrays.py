@@ -124,6 +124,19 @@ class Name:
         """
         return self.present is None and not self.accepted.here and not self.accepted.inside
 
+    def arrays(self, steps: Steps) -> set[int]:
+        """
+        Return the arrays that this name's values lie in.
+        """
+        arrays: set[int] = set()
+        waiting = [self.accepted] if self.present is None else [self.accepted, self.present]
+        while waiting:
+            steps.spend(1)
+            places = waiting.pop()
+            arrays.update(places.inside)
+            waiting.extend(inner for within in places.inside.values() for inner in within.values())
+        return arrays
+
     def within(self, array: int, index: int) -> Name:
         """
         Return this name for one element of an array.
@@ -224,7 +237,7 @@ def _search(names: Sequence[Name], steps: Steps) -> bool:
     loosest = all(name.present is None for name in names)
     later: list[set[int]] = [set()]
     for name in reversed(names[1:]):
-        later.insert(0, later[0] | _arrays(name, steps))
+        later.insert(0, later[0] | name.arrays(steps))
     seen: set[tuple[int, frozenset[tuple[int, int]]]] = set()
     # One entry a settled name: what is chosen before it, and the options it has left.
     settled = [(frozenset[tuple[int, int]](), names[0].options({}, steps, loosest=loosest))]
@@ -243,17 +256,3 @@ def _search(names: Sequence[Name], steps: Steps) -> bool:
             seen.add(state)
             settled.append((state[1], names[depth].options(dict(state[1]), steps, loosest=loosest)))
     return False
-
-
-def _arrays(name: Name, steps: Steps) -> set[int]:
-    """
-    Return the arrays that a name's values lie in.
-    """
-    arrays: set[int] = set()
-    waiting = [name.accepted] if name.present is None else [name.accepted, name.present]
-    while waiting:
-        steps.spend(1)
-        places = waiting.pop()
-        arrays.update(places.inside)
-        waiting.extend(inner for within in places.inside.values() for inner in within.values())
-    return arrays

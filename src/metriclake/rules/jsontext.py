@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from metriclake._errors import InvalidPattern
+from metriclake.rules.spelling import Spelling
 
 REFUSED = "Event pattern is not valid. Reason: "
 """How every refusal of a pattern begins."""
@@ -49,6 +50,8 @@ class Token(NamedTuple):
 class Tokens:
     """
     The tokens of one pattern, one at a time, and the way to refuse it at the last one read.
+
+    `spelling` gets each token while it is there.
     """
 
     def __init__(self, pattern: Any, most_characters: int) -> None:
@@ -56,6 +59,7 @@ class Tokens:
         self._source = _Scanner(pattern).tokens() if isinstance(pattern, str) else _value_tokens(pattern)
         self._end = Token("end", "end of the pattern", -1 if self._text is None else len(self._text))
         self._last = Token("start", "", -1 if self._text is None else 0)
+        self.spelling: Spelling | None = None
         self._most = self._left = most_characters
         self._read(0 if self._text is None else len(self._text))
 
@@ -66,6 +70,8 @@ class Tokens:
         self._last = next(self._source, self._end)
         if self._text is None:
             self._read(1 + len(self._last.text))
+        if self.spelling is not None:
+            self.spelling.add(self._last.kind, self._last.text)
         return self._last
 
     def _read(self, characters: int) -> None:

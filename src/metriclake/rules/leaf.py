@@ -53,6 +53,8 @@ class Leaf:
     otherwise. `unless` tells that a value of a type that the leaf does not name may be accepted. `wildcards` are the
     wildcard patterns in it, those that exclude as well.
 
+    `text` is the leaf as JSON for people, `position` its place among the leaves of the pattern as it is written.
+
     `cost` is how many steps (see `arrays`) a test of one value may take; to these come, for a text, comparisons with
     the `letters` of the wildcards' `pieces`.
     """
@@ -62,6 +64,8 @@ class Leaf:
     keys: frozenset[Hashable] | None
     unless: bool
     wildcards: frozenset[Wildcard]
+    text: str
+    position: int
     cost: int
     letters: int
     pieces: int
@@ -117,7 +121,7 @@ class Alternatives:
         self.tests.append(test)
         self.spelled += len(text)
 
-    def leaf(self) -> Leaf:
+    def leaf(self, text: str, position: int) -> Leaf:
         """
         Return the finished leaf.
         """
@@ -130,6 +134,8 @@ class Alternatives:
             keys=keys if kinds and kinds == len(tests) and not self.absent and not self.anything else None,
             unless=self.anything or bool(self.excluded),
             wildcards=frozenset(self._all_wildcards()),
+            text=text,
+            position=position,
             cost=self._cost(),
             letters=sum(len(piece) for one in self._all_wildcards() for piece in one.pieces),
             pieces=sum(len(one.pieces) for one in self._all_wildcards()),
@@ -173,6 +179,13 @@ class Alternatives:
             yield _none_of(_any_of(tuple(excluded._tests())))  # noqa: SLF001 - its own kind
 
 
+def accepts_nothing(_value: Any) -> bool:
+    """
+    Accept no value: the test of a leaf that is content with absence only.
+    """
+    return False
+
+
 def _everything(_value: Any) -> bool:
     """
     Accept every value.
@@ -191,6 +204,8 @@ def _any_of(tests: tuple[Accepts, ...]) -> Accepts:
     """
     Accept what any of the tests accepts.
     """
+    if not tests:
+        return accepts_nothing
     if len(tests) == 1:
         return tests[0]
 

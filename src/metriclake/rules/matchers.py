@@ -17,6 +17,7 @@ from metriclake.rules.jsontext import Token, Tokens
 from metriclake.rules.leaf import WORD_KEYS, Accepts, Alternatives, Leaf
 from metriclake.rules.letters import begins_but_for_case, ends_but_for_case
 from metriclake.rules.ranges import read_numeric
+from metriclake.rules.spelling import Spelling
 from metriclake.rules.wildcards import HINT, wildcard_of
 
 _MOST_DIGITS = 4000
@@ -25,18 +26,20 @@ _TEXT_HINT = 'Write the text in double quotes: {"%s": "x"}.'
 _CIDR_HINT = 'Write {"cidr": "10.0.0.0/24"} or {"cidr": "2001:db8::/32"}; one address is a plain value.'
 
 
-def read_leaf(tokens: Tokens) -> Leaf:
+def read_leaf(tokens: Tokens, position: int) -> Leaf:
     """
     Read a leaf up to its closing bracket; the opening one has been read.
     """
     found = Alternatives()
+    tokens.spelling = spelling = Spelling()
     token = tokens.next()
     if token.kind == "]":
         tokens.refuse("Empty arrays are not allowed", "Name at least one value, or leave the key out.")
     while token.kind != "]":
         _read_value(tokens, token, found)
         token = tokens.next()
-    return found.leaf()
+    tokens.spelling = None
+    return found.leaf(str(spelling), position)
 
 
 def _read_value(tokens: Tokens, token: Token, into: Alternatives) -> None:

@@ -17,7 +17,9 @@ from functools import cached_property
 from typing import Any, final
 
 from metriclake._errors import InvalidPattern
+from metriclake.rules.arrays import Steps
 from metriclake.rules.complexity import complexity_of
+from metriclake.rules.explain import Mismatch, mismatch_of
 from metriclake.rules.index import Index
 from metriclake.rules.jsontext import REFUSED
 from metriclake.rules.reader import SubRule, read_pattern
@@ -93,6 +95,16 @@ class Pattern:
 
         """
         return bool(self._index.of_event(event))
+
+    def explain(self, event: Mapping[str, Any]) -> Mismatch | None:
+        """
+        Tell why a decoded event does not match: which key fails, on which value, and what was wanted. None if it does.
+
+        Raises:
+            EventTooComplex: The event's arrays or texts are beyond the limits.
+
+        """
+        return mismatch_of(self.ways, event, Steps())
 
 
 def _ways(rules: Sequence[SubRule]) -> tuple[Way, ...]:

@@ -60,6 +60,7 @@ class _Reader:
         self._tokens = Tokens(pattern, MOST_CHARACTERS)
         self._paths: set[str] = set()
         self._levels = 0
+        self._read = 0
         self._leaves = 0
 
     def document(self) -> list[SubRule]:
@@ -119,7 +120,8 @@ class _Reader:
             self._refuse_depth()
         if len(self._paths) > MOST_PATHS:
             self._tokens.refuse(f"A pattern looks at {MOST_PATHS} paths at most", "Make it several rules.")
-        leaf = read_leaf(self._tokens)
+        self._read += 1
+        leaf = read_leaf(self._tokens, self._read)
         rules = rules or [{}]
         self._leaves += len(rules)
         if self._leaves > _MOST_LEAVES:

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, final
 
-from metriclake.rules.index import Index
+from metriclake.rules.arrays import Steps
+from metriclake.rules.explain import Mismatch, mismatch_of
+from metriclake.rules.index import STEPS_A_RULE, Index
 from metriclake.rules.pattern import Pattern
 from metriclake.rules.transform import Transform
 from metriclake.rules.ways import Way
@@ -43,6 +45,16 @@ class Rule:
     bus: str
     pattern: Pattern
     transform: Transform
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    What became of an event at one rule; `mismatch` is None where it matches.
+    """
+
+    rule: Rule
+    mismatch: Mismatch | None
 
 
 @final
@@ -74,6 +86,20 @@ class RuleSet:
         except (KeyError, TypeError):
             route = self._route(event)
         return route.certain if not route.groups else route.matching(event)
+
+    def explain(self, event: Mapping[str, Any]) -> tuple[Verdict, ...]:
+        """
+        Tell for each rule of the event's bus whether the event matches it, and why not; in the order of definition.
+
+        Raises:
+            EventTooComplex: The event's arrays or texts are beyond the limits.
+
+        """
+        bus = event.get("bus", DEFAULT_BUS)
+        seen = {key: value for key, value in event.items() if key != "bus"}
+        rules = [rule for rule in self.rules if rule.bus == bus]
+        steps = Steps(STEPS_A_RULE * len(rules))
+        return tuple(Verdict(rule, mismatch_of(rule.pattern.ways, seen, steps)) for rule in rules)
 
     def _route(self, event: dict[str, Any]) -> _Route:
         """
