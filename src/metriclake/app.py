@@ -45,6 +45,7 @@ from metriclake._config import (
 from metriclake._errors import (
     DataDirectoryInUse,
     Fault,
+    InvalidBody,
     InvalidPipeline,
     MetriclakeError,
 )
@@ -56,7 +57,7 @@ from metriclake.crashpoints import arm
 from metriclake.destinations import DestinationLoop, StoreDestination
 from metriclake.disk import DiskGauge, Room
 from metriclake.entry import Entry, Position
-from metriclake.gateway import Allowance, Gateway, Limiter, Rate
+from metriclake.gateway import Allowance, Gateway, Ids, Limiter, Rate, accept_events
 from metriclake.intake import Intake
 from metriclake.journal import SqliteJournal
 from metriclake.pipeline import FieldSpec, LoadedPipeline, duration, load, size
@@ -71,6 +72,7 @@ from metriclake.stream import (
     CurrentDirectory,
     Directory,
     DirectoryState,
+    Explanation,
     FileDirectory,
     Lake,
     LakeCheck,
@@ -82,6 +84,8 @@ from metriclake.stream import (
     RemoteComposer,
     StreamWorker,
     Terms,
+    explain,
+    read_event,
 )
 from metriclake.stream.sources import HttpSource, PythonSource, Source, SqlSource
 from metriclake.telemetry import Facts, Telemetry
@@ -190,6 +194,18 @@ def _source(loaded: LoadedPipeline) -> Source | None:
 
 def _seconds(text: str) -> float:
     return duration(text).total_seconds()
+
+
+def explain_event(text: bytes, configured: Configured) -> Explanation:
+    """
+    Tell what a pipeline file makes of a domain event, completed as a door would. Raises InvalidBody.
+    """
+    read_event(text)
+    now = datetime.now(UTC)
+    accepted = accept_events([text], Ids(now), MAX_EVENT_BYTES)
+    if accepted.rejected:
+        raise InvalidBody(f"no door takes this event: {accepted.rejected[0]['error']}")
+    return explain(accepted.lines[0], configured.plan, now, configured.directory.resolve)
 
 
 class Server:
@@ -359,7 +375,8 @@ class Server:
             refusals.records,
             lambda which, after, terms, enough: refusals.retry(which, after, Terms(**terms), enough),
         )
-        rules = RulesAdmin(self.keys.admin, Preview(self._lake, lambda: self._configured.plan, self._edited).slice)
+        preview = Preview(self._lake, lambda: self._configured.plan, self._edited)
+        rules = RulesAdmin(self.keys.admin, lambda text: explain_event(text, self._configured), preview.slice)
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
         internal = [*admin.routes(), *lake.routes(), *rules.routes()]
         return [*health, *self._telemetry.routes(), *gateway.routes(), *query.routes(), *internal, *charts.routes()]

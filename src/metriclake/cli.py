@@ -29,6 +29,7 @@ from metriclake.cli_output import (
     print_answer,
     print_check,
     print_errors,
+    print_explanation,
     print_import,
     print_preview,
     print_refused,
@@ -39,8 +40,10 @@ from metriclake.importing import MOST_BYTES, Wishes, import_template
 from metriclake.lake_commands import check_lake, list_errors, retry_errors, show_errors
 from metriclake.pipeline import duration, json_schema
 from metriclake.plans import faults_of
+from metriclake.rules_commands import explain as explained
 from metriclake.rules_commands import preview as previewed
-from metriclake.serve import Reached, check_host, listen, log_to_stderr, reach, run
+from metriclake.rules_commands import test_pattern
+from metriclake.serve import Reached, check_host, listen, log_to_stderr, pipeline_of, reach, run
 from metriclake.tokens import ingest_key, load_keys, mint_tenant
 
 _P = ParamSpec("_P")
@@ -163,7 +166,7 @@ def up(config: Path | None, root: Path, host: str, port: int, role: str | None) 
     check_host(host, env)
     log_to_stderr()
     data = DataDirectory(root)
-    configured = configure(_pipeline(config, data), env.variables)
+    configured = configure(pipeline_of(config, data), env.variables)
     with listen(host, port) as listener:
         run(configured, data, env, listener)
 
@@ -206,7 +209,7 @@ def put(file: str, door: str, url: str | None, config: Path | None, root: Path, 
     data = DataDirectory(root)
 
     async def work() -> dict[str, Any]:
-        async with reach(data, environment(), lambda: _pipeline(config, data), url) as reached:
+        async with reach(data, environment(), lambda: pipeline_of(config, data), url) as reached:
             sent: dict[str, Any] = await send(reached, file, door)
             return sent
 
@@ -294,7 +297,7 @@ def status(config: Path | None, root: Path, *, as_json: bool) -> None:
         raise MetriclakeError(f"{root} is not a data directory: name it with --data")
 
     async def work() -> dict[str, Any]:
-        async with reach(data, environment(), lambda: _pipeline(config, data)) as reached:
+        async with reach(data, environment(), lambda: pipeline_of(config, data)) as reached:
             answer: dict[str, Any] = await reached.ask("GET", "/v1/admin/status", reached.keys.admin)
             return answer
 
@@ -424,6 +427,65 @@ def _given(asked: dict[str, str | None]) -> dict[str, Any]:
     return {key: value for key, value in asked.items() if value is not None}
 
 
+@main.group()
+def rules() -> None:
+    """
+    Try rules on events, without accepting them.
+    """
+
+
+_EVENT_HELP = "A file, - for standard input, or the JSON text itself."
+
+
+@rules.command("test")
+@click.option("--pattern", required=True, help="The event pattern: a file, or the JSON text itself.")
+@click.option("--event", required=True, help=f"The event. {_EVENT_HELP}")
+@_json
+@_said
+def rules_test(pattern: str, event: str, *, as_json: bool) -> None:
+    """
+    Test whether an event matches a pattern, and say which key fails if it does not.
+    """
+    found = test_pattern(_text(pattern).decode("utf-8", "replace"), _text(event))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        click.echo("it matches" if found["matches"] else f"it does not match: {found['why']}")
+
+
+@rules.command("explain")
+@click.argument("event")
+@_file
+@_data
+@_json
+@_said
+def rules_explain(event: str, config: Path | None, root: Path, *, as_json: bool) -> None:
+    """
+    Tell what every rule of its bus makes of EVENT: a file, - for standard input, or the JSON text itself.
+
+    By the rules in force where a server runs on the data directory; by the pipeline file where it is named.
+    """
+    found = _run(explained(DataDirectory(root), environment(), config, _text(event)))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_explanation(found)
+
+
+def _text(given: str) -> bytes:
+    """
+    Return what an argument names: standard input, a file, or itself where it looks like JSON.
+    """
+    if given == "-":
+        return sys.stdin.buffer.read()
+    if given.lstrip().startswith("{"):
+        return given.encode()
+    try:
+        return Path(given).read_bytes()
+    except OSError as error:
+        raise MetriclakeError(f"{given} cannot be read ({error.strerror}), and is no JSON object") from error
+
+
 @main.command()
 @click.argument("metric")
 @click.option("--since", required=True, help="From this arrival on: a time, or a length such as 7d.")
@@ -470,7 +532,7 @@ async def _with_server(
     data = DataDirectory(root)
     if not data.root.is_dir():
         raise MetriclakeError(f"{root} is not a data directory: name it with --data")
-    async with reach(data, environment(), lambda: _pipeline(config, data)) as reached:
+    async with reach(data, environment(), lambda: pipeline_of(config, data)) as reached:
         return await work(reached)
 
 
@@ -507,7 +569,7 @@ def query(  # noqa: PLR0913 - one for each option
     question = _question(metric, asked)
 
     async def work() -> dict[str, Any]:
-        async with reach(data, environment(), lambda: _pipeline(config, data)) as reached:
+        async with reach(data, environment(), lambda: pipeline_of(config, data)) as reached:
             key = mint_tenant(reached.keys.signing, tenant, now=datetime.now(UTC), ttl=timedelta(minutes=1))
             answer: dict[str, Any] = await reached.ask("POST", "/v1/query", key, json=question)
             return answer
@@ -607,17 +669,6 @@ def _question(metric: str, asked: dict[str, str | None]) -> dict[str, Any]:
     if groups:
         question["group_by"] = groups.split(",")
     return question
-
-
-def _pipeline(config: Path | None, data: DataDirectory) -> Path:
-    """
-    Return the pipeline file: the one named, the one here, or the one last served from the data directory.
-    """
-    if config is not None:
-        return config
-    if not Path(_PIPELINE).exists() and data.served.exists():
-        return Path(data.served.read_text(encoding="utf-8"))
-    return Path(_PIPELINE)
 
 
 def _run(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ How the commands print facts to people: tables on standard output.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
@@ -102,6 +103,24 @@ def print_errors(found: dict[str, Any]) -> None:
         names = (escape(group[key]) for key in ("reason", "tenant", "metric"))
         table.add_row(*names, f"{group['records']:,}", f"{group['retried']:,}", group["newest"])
     _console().print(table if found["errors"] else "nothing was refused")
+
+
+def print_explanation(found: dict[str, Any]) -> None:
+    """
+    Print what becomes of an event at each rule.
+    """
+    for one in found["rules"]:
+        if not one["matches"]:
+            click.echo(f"{one['rule']}: does not match: {_visible(one['why'])}")
+        elif one["refused"] is not None:
+            click.echo(
+                f"{one['rule']}: matches, and is refused as {one['refused']['reason']}: {one['refused']['message']}"
+            )
+        else:
+            click.echo(f"{one['rule']}: matches, and makes {_visible(json.dumps(one['metric_event']))}")
+    if not found["rules"]:
+        others = f"; rules listen on {', '.join(found['other_buses'])}" if found["other_buses"] else ""
+        click.echo(f"no rule listens on the bus {_visible(found['bus'])}{others}")
 
 
 def print_preview(found: dict[str, Any]) -> None:

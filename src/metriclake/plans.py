@@ -133,9 +133,6 @@ class _Unset(dict[str, str]):
         return True
 
 
-_NEEDS_RESTART = ("lake", "journal", "store.url")
-
-
 def main() -> None:
     """
     Compose for the server at the other end of the socket whose number is given.

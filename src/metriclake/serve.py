@@ -311,6 +311,18 @@ def answered(response: httpx.Response) -> Any:
     raise MetriclakeError(str(body.get("detail", f"answered {response.status_code}")))
 
 
+def pipeline_of(config: Path | None, data: DataDirectory) -> Path:
+    """
+    Return the pipeline file: the one named, the one here, or the one last served from the data directory.
+    """
+    here = Path("metriclake.yaml")
+    if config is not None:
+        return config
+    if not here.exists() and data.served.exists():
+        return Path(data.served.read_text(encoding="utf-8"))
+    return here
+
+
 @contextlib.asynccontextmanager
 async def reach(
     data: DataDirectory, environment: Environment, pipeline: Callable[[], Path], url: str | None = None

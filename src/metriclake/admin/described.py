@@ -51,7 +51,18 @@ _LAKE = (
     ),
 )
 
+_EVENT = {"source": "shop", "detail-type": "order-paid", "detail": {"tenant_id": "acme"}}
 _RULES = (
+    Operation(
+        "/v1/admin/rules/explain",
+        "post",
+        "admin",
+        "Tell what becomes of a domain event at every rule of its bus, without accepting it",
+        key="adminKey",
+        takes=(Content("application/json", {"type": "object"}, (Example("a domain event", _EVENT),)),),
+        answers={200: Answer("Each rule: whether it matches, why not, what it makes", schema={"type": "object"})},
+        problems=(400, 401),
+    ),
     Operation(
         "/v1/admin/preview",
         "post",

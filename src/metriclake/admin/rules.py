@@ -1,7 +1,7 @@
 """
-What the commands ask about the rules: what an edited file would make of events that were archived.
+What the commands ask about the rules: why an event matches or not, and what an edited file would make of old events.
 
-An answer is a slice of about a second's work with `next`, where to go on; whoever asks puts the slices together.
+A preview's answer is a slice of about a second's work with `next`, where to go on; whoever asks puts them together.
 """
 
 from __future__ import annotations
@@ -39,18 +39,34 @@ class RulesAdmin:
     The admin routes of one server's rules.
     """
 
-    def __init__(self, admin_key: str, preview: Callable[[str, str, Span, str, Enough], Any]) -> None:
+    def __init__(
+        self,
+        admin_key: str,
+        explain: Callable[[bytes], Any],
+        preview: Callable[[str, str, Span, str, Enough], Any],
+    ) -> None:
         """
-        `preview` returns one slice of an answer, to be encoded as it is.
+        `explain` takes an event's JSON text, `preview` returns one slice; what they return is encoded as it is.
         """
         self._key = admin_key
+        self._explain = explain
         self._preview = preview
 
     def routes(self) -> list[BaseRoute]:
         """
         Return the routes.
         """
-        return [Route("/v1/admin/preview", self.preview, methods=["POST"])]
+        return [
+            Route("/v1/admin/rules/explain", self.explain, methods=["POST"]),
+            Route("/v1/admin/preview", self.preview, methods=["POST"]),
+        ]
+
+    async def explain(self, request: Request) -> Response:
+        """
+        Tell what becomes of a domain event at every rule of its bus.
+        """
+        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        return as_json(await run_in_threadpool(self._explain, await request.body()))
 
     async def preview(self, request: Request) -> Response:
         """

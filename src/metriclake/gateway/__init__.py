@@ -3,7 +3,7 @@ The doors: accept, give ids and arrival times, make durable, answer. They know n
 """
 
 from metriclake.gateway.described import described
-from metriclake.gateway.doors import Gateway
+from metriclake.gateway.doors import Gateway, Ids, accept_events
 from metriclake.gateway.limits import Allowance, Limiter, Rate
 
-__all__ = ["Allowance", "Gateway", "Limiter", "Rate", "described"]
+__all__ = ["Allowance", "Gateway", "Ids", "Limiter", "Rate", "accept_events", "described"]

@@ -107,9 +107,7 @@ def sort(entries: Sequence[StoredEntry], seal: Seal, plan: Plan) -> Sorted:
     """
     Match, transform and validate: everything that comes before the directory is asked.
     """
-    sealed = _EPOCH + timedelta(microseconds=seal.sealed_at)
-    oldest = max(_EPOCH, sealed - timedelta(microseconds=plan.retention))
-    terms = Terms(oldest, sealed + timedelta(microseconds=plan.future), plan.types)
+    terms = terms_of(plan, _EPOCH + timedelta(microseconds=seal.sealed_at))
     batch = Sorted()
     for entry in entries:
         drafts = _of_events(entry, plan.rules, batch) if entry.kind is EntryKind.EVENTS else _of_metrics(entry, batch)
@@ -122,6 +120,14 @@ def sort(entries: Sequence[StoredEntry], seal: Seal, plan: Plan) -> Sorted:
             else:
                 batch.passed.append(draft)
     return batch
+
+
+def terms_of(plan: Plan, moment: datetime) -> Terms:
+    """
+    Return what metric events are held against at a moment.
+    """
+    oldest = max(_EPOCH, moment - timedelta(microseconds=plan.retention))
+    return Terms(oldest, moment + timedelta(microseconds=plan.future), plan.types)
 
 
 def tenants(batch: Sorted) -> list[str]:
