@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from metriclake._errors import InvalidQuestion
-from metriclake.query import parse, plan
-from metriclake.query.plan import MAX_POINTS, Column, Plan, arrange
-from metriclake.store import Answer, Metric
+from metriclake.query import plan, read
+from metriclake.query.periods import MAX_POINTS
+from metriclake.query.plan import Column, Plan, arrange
+from metriclake.store import Aggregate, Answer, Condition, Dimension, Measure, Metric, Operator
 
 NOW = datetime(2026, 7, 1, 12, 34, 56, tzinfo=UTC)
 METRICS = {
@@ -41,7 +42,7 @@ def planned(**parts: Any) -> Plan:
     """
     Plan a question over the last day, counting uploads unless told otherwise.
     """
-    return plan(parse({"metric": "uploads", "range": {"last": "1d"}, **parts}), METRICS, UNITS, NOW)
+    return plan(read({"metric": "uploads", "range": {"last": "1d"}, **parts}), METRICS, UNITS, NOW)
 
 
 def faults(**parts: Any) -> list[tuple[str, str]]:
@@ -76,6 +77,10 @@ def day(number: int) -> datetime:
         ({"group_by": ["kinds"]}, [("group_by", "did you mean `kind`?")]),
         ({"group_by": ["tenant_plans"]}, [("group_by", "did you mean `tenant_plan`?")]),
         ({"filters": [{"dimension": "severities", "equals": "x"}]}, [("filters[0]", "did you mean `severity`?")]),
+        ({"filters": [{"dimension": "item", "gt": 1}]}, [("filters[0]", "did you mean `items`?")]),
+        ({"filters": [{"measure": "severities", "gt": 1}]}, [("filters[0]", "see GET /v1/catalog")]),
+        ({"filters": [{"measure": "item", "exists": True}]}, [("filters[0]", "did you mean `items`?")]),
+        ({"measure": "severities", "aggregate": "unique"}, [("measure", "did you mean `severity`?")]),
     ],
 )
 def test_an_unknown_name_gets_the_nearest(parts: dict[str, Any], expected: list[tuple[str, str]]) -> None:
@@ -98,6 +103,33 @@ def test_all_unknown_names_are_said_at_once() -> None:
     assert sorted(place for place, _ in found) == ["filters[1]", "group_by", "measure"]
 
 
+def test_names_are_said_together_with_what_is_wrong_in_the_shape() -> None:
+    """
+    Neither kind of fault hides the other.
+    """
+    found = faults(range={"last": "x"}, interval="dai", fill=1, measure="sice", group_by=["kinds"], filters=[{}])
+    unheard = faults(metric="upload", interval="dai", measure="anything")
+
+    assert sorted(place for place, _ in found) == [
+        "fill",
+        "filters[0]",
+        "group_by",
+        "interval",
+        "measure",
+        "range.last",
+    ]
+    assert unheard == [("interval", "did you mean `day`?"), ("metric", "did you mean `uploads`?")]
+
+
+def test_too_many_intervals_are_said_with_the_rest() -> None:
+    """
+    A range that is cut too fine is one fault among the others.
+    """
+    found = faults(range={"last": "3660d"}, interval="minute", measure="sice")
+
+    assert [place for place, _ in found] == ["measure", "interval"]
+
+
 def test_a_strange_name_is_not_repeated() -> None:
     """
     What is not printable, or very long, does not come back in an error.
@@ -108,34 +140,106 @@ def test_a_strange_name_is_not_repeated() -> None:
         assert name not in str(raised.value)
 
 
-def test_an_aggregate_of_text_is_refused_and_a_count_is_not() -> None:
+@pytest.mark.parametrize(
+    ("parts", "place"),
+    [
+        ({"measure": "note", "aggregate": "sum"}, "aggregate"),
+        ({"measure": "note", "aggregate": "last"}, "aggregate"),
+        ({"measure": "kind", "aggregate": "max"}, "aggregate"),
+        ({"measure": "tenant_plan", "aggregate": "rate"}, "aggregate"),
+        ({"filters": [{"measure": "note", "gt": 1}]}, "filters[0]"),
+        ({"filters": [{"dimension": "size", "in": ["1"]}]}, "filters[0]"),
+        ({"filters": [{"dimension": "size", "prefix": "1"}]}, "filters[0]"),
+    ],
+)
+def test_what_is_not_of_numbers_or_text_is_refused(parts: dict[str, Any], place: str) -> None:
     """
-    A measure that came as text or boolean alone can be counted and nothing else.
+    A measure of text and a dimension have no sum; a measure has no prefix and is in no list.
     """
-    assert faults(measure="note", aggregate="sum") == [("aggregate", "ask count")]
-    assert planned(measure="note", aggregate="count").selection.types == ("string",)
+    assert [found for found, _ in faults(**parts)] == [place]
+
+
+@pytest.mark.parametrize("aggregate", ["count", "unique"])
+def test_anything_can_be_counted(aggregate: str) -> None:
+    """
+    Texts and dimensions are counted, and told apart, as numbers are.
+    """
+    assert planned(measure="note", aggregate=aggregate).selection.value == Measure("note", ("string",))
+    assert planned(measure="kind", aggregate=aggregate).selection.value == Dimension("kind")
+    assert planned(measure="tenant_plan", aggregate=aggregate).selection.value == Dimension("tenant_plan")
+
+
+def test_filters_find_what_they_are_put_to() -> None:
+    """
+    A name is a dimension where there is one of that name; bounds and `exists` may be put to a measure.
+    """
+    asked = [
+        {"dimension": "kind", "prefix": "x"},
+        {"dimension": "tenant_plan", "gt": 1},
+        {"dimension": "items", "lt": 2, "gt": 0},
+        {"measure": "note", "exists": True},
+    ]
+
+    assert planned(filters=asked).selection.conditions == (
+        Condition(Dimension("kind"), Operator.PREFIX, "x"),
+        Condition(Dimension("tenant_plan"), Operator.GT, 1),
+        Condition(Measure("items", ("integer",)), Operator.GT, 0),
+        Condition(Measure("items", ("integer",)), Operator.LT, 2),
+        Condition(Measure("note", ("string",)), Operator.EXISTS, operand=True),
+    )
 
 
 @pytest.mark.parametrize(
-    ("measure", "aggregate", "types", "column"),
+    ("measure", "aggregate", "column"),
     [
-        ("size", "sum", ("double",), Column("value", "double", "bytes")),
-        ("items", "sum", ("integer",), Column("value", "integer")),
-        ("items", "avg", ("integer",), Column("value", "double")),
-        ("both", "max", ("double", "integer"), Column("value", "double")),
-        ("mixed", "sum", ("double",), Column("value", "double")),
-        ("mixed", "count", ("boolean", "double", "string"), Column("value", "integer")),
-        ("size", "count", ("double",), Column("value", "integer")),
+        ("size", "sum", Column("value", "double", "bytes")),
+        ("items", "sum", Column("value", "integer")),
+        ("items", "last", Column("value", "integer")),
+        ("items", "avg", Column("value", "double")),
+        ("items", "p50", Column("value", "double")),
+        ("size", "p99", Column("value", "double", "bytes")),
+        ("both", "max", Column("value", "double")),
+        ("mixed", "sum", Column("value", "double")),
+        ("mixed", "count", Column("value", "integer")),
+        ("size", "count", Column("value", "integer")),
+        ("size", "unique", Column("value", "integer")),
+        ("kind", "unique", Column("value", "integer")),
+        ("size", "rate", Column("value", "double", "bytes/s")),
+        ("items", "rate", Column("value", "double")),
+        (None, "rate", Column("value", "double", "1/s")),
     ],
 )
-def test_the_value_has_its_type_and_unit(measure: str, aggregate: str, types: tuple[str, ...], column: Column) -> None:
+def test_the_value_has_its_type_and_unit(measure: str | None, aggregate: str, column: Column) -> None:
     """
-    The value is whole where only whole numbers can come of it; a count has no unit.
+    The value is whole where only whole numbers can come of it; a count has no unit, a rate one by the second.
     """
-    made = planned(measure=measure, aggregate=aggregate)
+    assert planned(measure=measure, aggregate=aggregate).columns == (column,)
 
-    assert made.selection.types == types
-    assert made.columns == (column,)
+
+def test_the_store_knows_a_rate_as_a_count_or_a_sum() -> None:
+    """
+    What is divided by the seconds of an interval is added up first.
+    """
+    assert planned(aggregate="rate").selection.aggregate is Aggregate.COUNT
+    assert planned(aggregate="rate", measure="size").selection.aggregate is Aggregate.SUM
+
+
+def test_a_rate_is_by_the_seconds_that_lie_in_the_range() -> None:
+    """
+    The first and the last interval may be cut by the range, and a day may have 23 hours.
+    """
+    asked = {"from": "2026-03-28T05:00:00Z", "to": "2026-03-30T12:00:00Z"}
+    starts = [datetime(2026, 3, 27, 23, tzinfo=UTC), datetime(2026, 3, 28, 23, tzinfo=UTC)]
+    starts.append(datetime(2026, 3, 29, 22, tzinfo=UTC))
+
+    found = arranged([(start, 36000) for start in starts], range=asked, interval="day", timezone="Europe/Berlin",
+                     aggregate="rate")  # fmt: skip
+    whole = arranged([(55 * 3600,)], range=asked, aggregate="rate")
+    none = arranged([(None,)], range=asked, aggregate="rate", measure="size")
+
+    assert [row[-1] for row in found] == [36000 / (18 * 3600), 36000 / (23 * 3600), 36000 / (14 * 3600)]
+    assert whole == [[1.0]]
+    assert none == [[None]]
 
 
 def test_the_columns_are_time_dimensions_value() -> None:
@@ -205,15 +309,11 @@ def test_gaps_are_filled_for_every_group() -> None:
     found = arranged(rows, range=DAYS, interval="day", group_by=["kind", "severity"], fill="zero")
 
     times = [f"2026-06-0{number}T00:00:00Z" for number in (1, 2, 3)]
-    assert sorted(found, key=str) == sorted(
-        [
-            [time, *group, value]
-            for group, values in ((("a", None), (1, 0, 0)), (("b", "x"), (0, 2, 0)))
-            for time, value in zip(times, values, strict=True)
-        ],
-        key=str,
-    )
-    assert [row[0] for row in found] == sorted(row[0] for row in found)
+    assert found == [
+        [time, *group, value]
+        for time, values in zip(times, ((1, 0), (0, 2), (0, 0)), strict=True)
+        for group, value in zip((("a", None), ("b", "x")), values, strict=True)
+    ]
 
 
 def test_no_row_at_all_is_filled_where_there_are_no_groups() -> None:

@@ -304,7 +304,6 @@ def test_a_token_of_dashboards_is_not_taken_for_a_free_one(ask: Ask) -> None:
         ({"queries": {"a": COUNT}}, "queries"),
         ({**COUNT, "compare": "previous_period"}, "compare"),
         ({**COUNT, "limit": 10}, "limit"),
-        ({**COUNT, "measure": "size", "aggregate": "p95"}, "aggregate"),
     ],
 )
 def test_what_is_of_a_later_version_is_refused_with_words(ask: Ask, question: Any, place: str) -> None:

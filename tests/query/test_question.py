@@ -13,8 +13,9 @@ import pytest
 
 from metriclake._errors import InvalidQuestion
 from metriclake.query import parse
-from metriclake.query.question import AGGREGATES, LATER_AGGREGATES
-from metriclake.store import Bucket, Filter
+from metriclake.query.filters import Filter
+from metriclake.query.question import AGGREGATES
+from metriclake.store import Bucket, Operator
 
 CASES = [
     json.loads(line)
@@ -54,7 +55,10 @@ def test_a_whole_question_becomes_what_it_says() -> None:
     assert (question.start, question.end) == (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 31, 23, tzinfo=UTC))
     assert (question.last, question.bucket, question.zone) == (None, Bucket.DAY, "Europe/Berlin")
     assert question.group_by == ("a", "b", "c")
-    assert question.filters == (Filter("a", ("x", "y")), Filter("b", ("z",)))
+    assert question.filters == (
+        Filter("filters[0]", "a", Operator.IN, ("x", "y")),
+        Filter("filters[1]", "b", Operator.IN, ("z",)),
+    )
     assert question.fill == "zero"
 
 
@@ -85,21 +89,47 @@ def test_every_interval_can_be_asked(bucket: Bucket) -> None:
 @pytest.mark.parametrize("aggregate", AGGREGATES)
 def test_every_aggregate_can_be_asked(aggregate: str) -> None:
     """
-    Each aggregate of this version is read as itself.
+    Each aggregate is read as itself.
     """
     question = {"metric": "m", "measure": "x", "aggregate": aggregate, "range": {"last": "1d"}}
 
     assert parse(question).aggregate == aggregate
 
 
-@pytest.mark.parametrize("aggregate", LATER_AGGREGATES)
-def test_an_aggregate_of_a_later_version_is_said_to_be_one(aggregate: str) -> None:
+@pytest.mark.parametrize(
+    ("condition", "filters"),
+    [
+        ({"dimension": "a", "not_in": ["x", ""]}, [("a", Operator.NOT_IN, ("x", ""), False)]),
+        ({"dimension": "a", "prefix": "x/"}, [("a", Operator.PREFIX, "x/", False)]),
+        ({"measure": "a", "exists": False}, [("a", Operator.EXISTS, False, True)]),
+        ({"dimension": "a", "gt": 1}, [("a", Operator.GT, 1, False)]),
+        ({"measure": "a", "lt": 9, "gte": 1.5}, [("a", Operator.GTE, 1.5, True), ("a", Operator.LT, 9, True)]),
+    ],
+    ids=lambda value: next(reversed(value)) if isinstance(value, dict) else "",
+)
+def test_a_filter_becomes_its_conditions(condition: dict[str, Any], filters: list[tuple[Any, ...]]) -> None:
     """
-    What the contract promises for later is refused as such, and not as unknown.
+    Each comparison is read as itself; two bounds are two conditions at one place.
     """
-    question = {"metric": "m", "measure": "x", "aggregate": aggregate, "range": {"last": "1d"}}
+    question = parse({"metric": "m", "range": {"last": "1d"}, "filters": [condition]})
 
-    assert [what for _, what, _ in faults(question)] == [f"`{aggregate}` is not in this version of metriclake yet"]
+    assert question.filters == tuple(Filter("filters[0]", *parts) for parts in filters)
+
+
+@pytest.mark.parametrize(
+    ("condition", "hint"),
+    [
+        ({"dimension": "a", "not-in": ["x"]}, "did you mean `not_in`?"),
+        ({"dimension": "a", "gte": "1"}, 'such as {"measure": "seconds", "gte": 0, "lt": 60}'),
+        ({"measure": "a", "in": ["x"]}, 'such as {"measure": "seconds", "gte": 0, "lt": 60}'),
+    ],
+    ids=["key", "operand", "measure"],
+)
+def test_a_wrong_filter_gets_a_way_out(condition: dict[str, Any], hint: str) -> None:
+    """
+    A filter that cannot be read comes with one that can.
+    """
+    assert [hint_ for _, _, hint_ in faults({"metric": "m", "range": {"last": "1d"}, "filters": [condition]})] == [hint]
 
 
 @pytest.mark.parametrize(

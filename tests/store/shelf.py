@@ -15,7 +15,8 @@ import msgspec
 from metriclake._errors import MetriclakeError
 from metriclake.books import Counts
 from metriclake.event import Measure, MetricEvent
-from metriclake.store import Catalogue, Engine, Loader, Outcome, Selection, TenantReader, prepare
+from metriclake.store import Aggregate, Catalogue, Engine, Loader, Outcome, Selection, TenantReader, prepare
+from metriclake.store import Measure as Named
 
 RETENTION = timedelta(days=20_000)
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
@@ -135,12 +136,11 @@ class Shelf:
         """
         Return one aggregate of all that a tenant has of a metric, of the measure's numbers.
         """
-        types: tuple[str, ...] = ()
+        found = None
         if measure is not None:
-            known = self.reader(tenant).metrics()[metric].measures[measure]
-            types = tuple(kind for kind in known if kind in {"double", "integer"})
+            found = Named(measure, self.reader(tenant).metrics()[metric].measures[measure])
         start, end = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-        selection = Selection(metric, aggregate, start, end, measure=measure, types=types)
+        selection = Selection(metric, Aggregate(aggregate), start, end, found)
         value: object = self.reader(tenant).select(selection).rows[0][-1]
         return value
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from metriclake._errors import StoreError
-from metriclake.store import Bucket, Filter, Selection
+from metriclake.store import Aggregate, Bucket, Condition, Dimension, Measure, Operator, Selection
 from store.shelf import NOW, Shelf, event
 
 pytestmark = pytest.mark.engine
@@ -66,9 +66,9 @@ def test_a_tenant_sees_its_own_metrics_and_fields(shelf: Shelf) -> None:
     [
         {"metric": "uploads"},
         {"metric": "hidden_metric"},
-        {"metric": "uploads", "measure": "salary", "types": ("double",)},
+        {"metric": "uploads", "value": Measure("salary", ("double",))},
         {"metric": "uploads", "group_by": ("hidden",)},
-        {"metric": "uploads", "filters": (Filter("hidden", ("secret",)),)},
+        {"metric": "uploads", "conditions": (Condition(Dimension("hidden"), Operator.IN, ("secret",)),)},
         {"metric": "uploads", "bucket": Bucket.DAY},
     ],
     ids=["rows", "metric", "measure", "group", "filter", "bucket"],
@@ -77,7 +77,7 @@ def test_a_tenant_counts_no_row_of_another(shelf: Shelf, parts: dict[str, Any]) 
     """
     A selection that knows another tenant's names still counts only what is the reader's own.
     """
-    selection = Selection(**{"aggregate": "count", "start": START, "end": END, **parts})
+    selection = Selection(**{"aggregate": Aggregate.COUNT, "start": START, "end": END, **parts})
 
     rows = shelf.reader("tenant-b").select(selection).rows
 
@@ -230,6 +230,6 @@ def test_a_connection_that_raised_is_thrown_away(shelf: Shelf) -> None:
         with pytest.raises(StoreError):
             sabotaged(shelf, "SELECT nothing FROM nowhere")
 
-    found = shelf.reader("tenant-a").select(Selection("uploads", "count", START, END)).rows
+    found = shelf.reader("tenant-a").select(Selection("uploads", Aggregate.COUNT, START, END)).rows
     assert found == [(1,)]
     assert sabotaged(shelf, "SELECT tenant FROM metriclake.metrics") == [("tenant-b",)]

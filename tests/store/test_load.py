@@ -11,7 +11,7 @@ import pytest
 
 from metriclake._errors import LakeError, MetriclakeError, StoreError
 from metriclake.event import MetricEvent
-from metriclake.store import Catalogue, Engine, Loader, Selection
+from metriclake.store import Aggregate, Catalogue, Engine, Loader, Selection
 from metriclake.store.catalogue import DIMENSION, TEXT, Field, Place
 from store.shelf import NOW, VERSION, Shelf, counts, event, fates, lines
 
@@ -208,7 +208,7 @@ def test_fields_beyond_the_slots_are_kept_and_answer(shelf: Shelf) -> None:
     assert set(metric.measures) == set(measures)
     assert {name: shelf.value("wide", "max", name, "wide") for name in measures} == measures
     for name, value in dimensions.items():
-        selection = Selection("wide", "count", NOW, NOW + timedelta(seconds=1), group_by=(name,))
+        selection = Selection("wide", Aggregate.COUNT, NOW, NOW + timedelta(seconds=1), group_by=(name,))
         assert shelf.reader("wide").select(selection).rows == [(value, 1)]
 
 

@@ -9,6 +9,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from statistics import quantiles
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,7 @@ import pytest
 
 from metriclake._errors import InvalidQuestion, InvalidToken
 from metriclake.event import MetricEvent
-from metriclake.store import Bucket, Filter, Selection
+from metriclake.store import Aggregate, Bucket, Condition, Dimension, Measure, Operator, Selection
 from metriclake.store.reader import Bounds, TenantReader
 from store.shelf import NOW, Shelf, event
 
@@ -24,7 +25,6 @@ pytestmark = pytest.mark.engine
 
 START, END = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Auckland")
-AGGREGATES = ("count", "sum", "avg", "min", "max")
 
 
 @pytest.fixture(scope="module")
@@ -77,36 +77,39 @@ def plain_start(moment: datetime, bucket: Bucket, zone: str) -> datetime | None:
     return None if found is None else found.astimezone(UTC)
 
 
-def plain_value(aggregate: str, values: list[float]) -> float | None:
+def plain_value(aggregate: Aggregate, values: list[float]) -> float | None:
     """
-    Return an aggregate of the numbers that are there.
+    Return an aggregate of the numbers that are there, in the order of their time.
     """
-    if aggregate == "count":
-        return len(values)
-    if not values:
-        return None
-    aggregates: dict[str, Callable[[list[float]], float]] = {
-        "sum": math.fsum,
-        "avg": lambda numbers: math.fsum(numbers) / len(numbers),
-        "min": min,
-        "max": max,
+    counts = {Aggregate.COUNT: len(values), Aggregate.UNIQUE: len(set(values))}
+    if aggregate in counts or not values:
+        return counts.get(aggregate)
+    if aggregate.startswith("p"):
+        return quantiles(values, n=100, method="inclusive")[int(aggregate[1:]) - 1] if len(values) > 1 else values[0]
+    aggregates: dict[Aggregate, Callable[[list[float]], float]] = {
+        Aggregate.SUM: math.fsum,
+        Aggregate.AVG: lambda numbers: math.fsum(numbers) / len(numbers),
+        Aggregate.MIN: min,
+        Aggregate.MAX: max,
+        Aggregate.LAST: lambda numbers: numbers[-1],
     }
     return aggregates[aggregate](values)
 
 
-def plainly(events: Iterable[MetricEvent], selection: Selection) -> dict[tuple[Any, ...], float | None]:
+def plainly(
+    events: Iterable[MetricEvent], selection: Selection, kept: Callable[[MetricEvent], bool] = lambda _: True
+) -> dict[tuple[Any, ...], float | None]:
     """
-    Answer a selection by plain Python: interval's start and dimensions, to the value.
+    Answer a selection of the events that are kept by plain Python: interval's start and dimensions, to the value.
     """
     groups: dict[tuple[Any, ...], list[float]] = defaultdict(list)
-    for one in events:
+    for one in sorted(events, key=moment_of):
         moment = moment_of(one)
-        kept = all(one.metadata.get(found.dimension, "") in found.values for found in selection.filters)
-        if not (selection.start <= moment < selection.end and kept):
+        if not (selection.start <= moment < selection.end and kept(one)):
             continue
         start = plain_start(moment, selection.bucket, selection.zone)
         key = (*(() if start is None else (start,)), *(one.metadata.get(name, "") for name in selection.group_by))
-        value = 0 if selection.measure is None else one.data.get(selection.measure)
+        value = 0 if selection.value is None else one.data.get(selection.value.name)
         groups[key].extend([] if value is None else [float(value)])
     return {key: plain_value(selection.aggregate, values) for key, values in groups.items()}
 
@@ -133,11 +136,11 @@ def asked(**parts: Any) -> Selection:
     """
     Return a selection over all events, counting unless told otherwise.
     """
-    return Selection(**{"metric": "uploads", "aggregate": "count", "start": START, "end": END, **parts})
+    return Selection(**{"metric": "uploads", "aggregate": Aggregate.COUNT, "start": START, "end": END, **parts})
 
 
-SIZE = {"measure": "size", "types": ("double",)}
-ITEMS = {"measure": "items", "types": ("integer",)}
+SIZE = Measure("size", ("double",))
+ITEMS = Measure("items", ("integer",))
 
 
 @pytest.mark.parametrize("zone", ZONES)
@@ -146,26 +149,26 @@ def test_intervals_are_those_of_the_zone(shelf: Shelf, events: list[MetricEvent]
     """
     Each interval starts where the clocks of its zone say so, whatever they do in between.
     """
-    selection = asked(bucket=bucket, zone=zone, aggregate="sum", **ITEMS)
+    selection = asked(bucket=bucket, zone=zone, aggregate=Aggregate.SUM, value=ITEMS)
 
     assert answered(shelf.reader("acme"), selection) == plainly(events, selection)
 
 
 @pytest.mark.parametrize(
-    ("aggregate", "measure"),
-    [("count", {}), *((aggregate, measure) for aggregate in AGGREGATES for measure in (SIZE, ITEMS))],
+    ("aggregate", "value"),
+    [(Aggregate.COUNT, None), *((aggregate, measure) for aggregate in Aggregate for measure in (SIZE, ITEMS))],
 )
 def test_aggregates_are_those_of_plain_python(
-    shelf: Shelf, events: list[MetricEvent], aggregate: str, measure: dict[str, Any]
+    shelf: Shelf, events: list[MetricEvent], aggregate: Aggregate, value: Measure | None
 ) -> None:
     """
     Every aggregate, over all and in intervals and groups, is what plain Python makes of the values that are there.
     """
     for parts in ({}, {"bucket": Bucket.WEEK}, {"bucket": Bucket.DAY, "group_by": ("kind", "region")}):
-        selection = asked(aggregate=aggregate, **measure, **parts)
+        selection = asked(aggregate=aggregate, value=value, **parts)
         found, wanted = answered(shelf.reader("acme"), selection), plainly(events, selection)
 
-        assert [key for key, value in found.items() if value is None] == [
+        assert [key for key, number in found.items() if number is None] == [
             key for key in sorted(wanted) if wanted[key] is None
         ]
         assert numbers(found) == pytest.approx(numbers(wanted), rel=1e-12)
@@ -187,27 +190,88 @@ def test_groups_have_empty_text_where_the_dimension_is_absent(
     assert answered(shelf.reader("acme"), selection) == plainly(events, selection)
 
 
-@pytest.mark.parametrize(
-    "filters",
-    [
-        (Filter("kind", ("a",)),),
-        (Filter("kind", ("a", "c")), Filter("region", ("eu",))),
-        (Filter("region", ("",)),),
-        (Filter("tenant_plan", ("paid",)), Filter("kind", ("b", "nothing"))),
-        (Filter("kind", ("a') OR (1=1",)),),
-        (Filter("unheard", ("x",)),),
-    ],
-    ids=["one", "two", "absent", "attribute", "quotes", "unknown"],
-)
-def test_filters_keep_what_has_one_of_the_values(
-    shelf: Shelf, events: list[MetricEvent], filters: tuple[Filter, ...]
-) -> None:
+def where(name: str, operator: Operator, operand: Any) -> Condition:
     """
-    Filters are combined by and, their values by or, and a value is never read as SQL.
+    Return a condition on a dimension.
     """
-    selection = asked(filters=filters, group_by=("kind", "region"))
+    return Condition(Dimension(name), operator, operand)
 
-    assert answered(shelf.reader("acme"), selection) == plainly(events, selection)
+
+CONDITIONS: dict[str, tuple[tuple[Condition, ...], Callable[[MetricEvent], bool]]] = {
+    "one": ((where("kind", Operator.IN, ("a",)),), lambda one: one.metadata["kind"] == "a"),
+    "two": (
+        (where("kind", Operator.IN, ("a", "c")), where("region", Operator.IN, ("eu",))),
+        lambda one: one.metadata["kind"] != "b" and one.metadata.get("region") == "eu",
+    ),
+    "absent": ((where("region", Operator.IN, ("",)),), lambda one: "region" not in one.metadata),
+    "attribute": (
+        (where("tenant_plan", Operator.IN, ("paid",)), where("kind", Operator.IN, ("b", "nothing"))),
+        lambda one: one.metadata["tenant_plan"] == "paid" and one.metadata["kind"] == "b",
+    ),
+    "quotes": ((where("kind", Operator.IN, ("a') OR (1=1",)),), lambda _: False),
+    "unknown": ((where("unheard", Operator.IN, ("x",)),), lambda _: False),
+    "not-in": ((where("region", Operator.NOT_IN, ("us", "x")),), lambda one: one.metadata.get("region") != "us"),
+    "prefix": ((where("tenant_plan", Operator.PREFIX, "pa"),), lambda one: one.metadata["tenant_plan"] == "paid"),
+    "prefix-pattern": ((where("kind", Operator.PREFIX, "%"),), lambda _: False),
+    "exists": ((where("region", Operator.EXISTS, operand=True),), lambda one: "region" in one.metadata),
+    "exists-not": ((where("region", Operator.EXISTS, operand=False),), lambda one: "region" not in one.metadata),
+    "no-number": ((where("kind", Operator.GTE, -1e300),), lambda _: False),
+    "measure-exists": ((Condition(SIZE, Operator.EXISTS, operand=True),), lambda one: "size" in one.data),
+    "measure-exists-not": ((Condition(SIZE, Operator.EXISTS, operand=False),), lambda one: "size" not in one.data),
+    "measure-bound": ((Condition(SIZE, Operator.GT, 0.25),), lambda one: float(one.data.get("size", 0)) > 0.25),
+    "integer-bounds": (
+        (Condition(ITEMS, Operator.GTE, 3), Condition(ITEMS, Operator.LT, 7.5)),
+        lambda one: 3 <= float(one.data["items"]) < 7.5,
+    ),
+    "integer-beyond-64-bits": ((Condition(ITEMS, Operator.LTE, 2**64),), lambda _: True),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_conditions_keep_what_meets_all_of_them(shelf: Shelf, events: list[MetricEvent], name: str) -> None:
+    """
+    Conditions are combined by and, values of one by or, and a value is never read as SQL.
+    """
+    conditions, kept = CONDITIONS[name]
+    selection = asked(conditions=conditions, group_by=("kind", "region"))
+
+    assert answered(shelf.reader("acme"), selection) == plainly(events, selection, kept)
+
+
+def test_integers_are_compared_exactly(shelf: Shelf) -> None:
+    """
+    Neighbours that are one double are told apart by a bound.
+    """
+    most = 2**53
+    shelf.load(
+        *(event("near", str(index), metric="near", n=most + index) for index in range(3)), integers={"near": ["n"]}
+    )
+    whole = Condition(Measure("n", ("integer",)), Operator.GT, most + 1)
+
+    found = shelf.reader("near").select(asked(metric="near", conditions=(whole,), end=NOW + timedelta(1))).rows
+
+    assert found == [(1,)]
+
+
+def test_the_last_of_one_moment_is_of_the_greatest_id(shelf: Shelf) -> None:
+    """
+    Where several events have the last time, the answer is the same every time.
+    """
+    shelf.load(*(event("last", name, size=value) for name, value in (("b", 1.0), ("c", 2.0), ("a", 3.0))))
+    shelf.load(event("last", "d"))
+
+    assert shelf.value("last", "last", "size") == 2.0
+
+
+def test_unique_tells_types_apart_and_numbers_not(shelf: Shelf) -> None:
+    """
+    3 and 3.0 are one value, 0.0 and -0.0 another; "3" is text, true is no number, and what is absent is no value.
+    """
+    values: tuple[Any, ...] = (3.0, "3", 0.0, -0.0, True, "true", "", False)
+    shelf.load(*(event("unique", str(index), metric="u", size=value) for index, value in enumerate(values)))
+    shelf.load(event("unique", "i", metric="u", size=3), event("unique", "no", metric="u"), integers={"u": ["size"]})
+
+    assert shelf.value("unique", "unique", "size", "u") == 7
 
 
 def test_the_range_has_its_start_and_not_its_end(shelf: Shelf) -> None:
@@ -224,7 +288,17 @@ def test_the_range_has_its_start_and_not_its_end(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize(
-    ("aggregate", "value"), [("count", 4), ("sum", 10.5), ("avg", 2.625), ("min", 1.5), ("max", 4.0)]
+    ("aggregate", "value"),
+    [
+        ("count", 4),
+        ("sum", 10.5),
+        ("avg", 2.625),
+        ("min", 1.5),
+        ("max", 4.0),
+        ("last", 4.0),
+        ("p50", 2.5),
+        ("unique", 4),
+    ],
 )
 def test_a_measure_of_two_numeric_types_answers_as_one(shelf: Shelf, aggregate: str, value: float) -> None:
     """
@@ -251,8 +325,9 @@ def test_count_of_a_drifted_measure_counts_the_events_that_have_it(shelf: Shelf)
         event("mixed", "5"),
     )
     types = shelf.reader("mixed").metrics()["uploads"].measures["size"]
+    size = Measure("size", types)
 
-    assert shelf.reader("mixed").select(asked(end=NOW + timedelta(1), measure="size", types=types)).rows == [(4,)]
+    assert shelf.reader("mixed").select(asked(end=NOW + timedelta(1), value=size)).rows == [(4,)]
 
 
 def test_a_sum_of_large_integers_is_exact_or_refused(shelf: Shelf) -> None:
@@ -275,7 +350,10 @@ def test_an_answer_over_nothing_is_null_and_a_count_zero(shelf: Shelf, events: l
     reader = shelf.reader("acme")
     empty: dict[str, Any] = {"start": END, "end": END + timedelta(days=1)}
 
-    assert [reader.select(asked(aggregate=name, **SIZE, **empty)).rows for name in AGGREGATES[1:]] == [[(None,)]] * 4
+    for aggregate in Aggregate:
+        counts = aggregate in (Aggregate.COUNT, Aggregate.UNIQUE)
+        found = reader.select(asked(aggregate=aggregate, value=SIZE, **empty)).rows
+        assert found == [(0 if counts else None,)]
     assert reader.select(asked(**empty)).rows == [(0,)]
     assert reader.select(asked(bucket=Bucket.DAY, **empty)).rows == []
 

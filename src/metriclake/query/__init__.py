@@ -4,7 +4,7 @@ Answers, always for one verified tenant.
 
 from metriclake.query.described import described
 from metriclake.query.plan import plan
-from metriclake.query.question import Question, parse
+from metriclake.query.question import Draft, Question, parse, read
 from metriclake.query.routes import Query
 
-__all__ = ["Query", "Question", "described", "parse", "plan"]
+__all__ = ["Draft", "Query", "Question", "described", "parse", "plan", "read"]

@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 
 from metriclake.openapi import Answer, Content, Example, Operation
-from metriclake.query.question import AGGREGATES, FILLS, MAX_FILTER_VALUES, MAX_GROUPS
+from metriclake.query.filters import MAX_FILTER_VALUES, MAX_FILTERS
+from metriclake.query.question import AGGREGATES, FILLS, MAX_GROUPS
 from metriclake.store import Bucket
+from metriclake.store.selection import BOUNDS
 
 
 class Column(msgspec.Struct):
@@ -97,14 +99,22 @@ class Catalog(msgspec.Struct):
 
 
 _MOMENT = {"type": "string", "format": "date-time"}
+_TEXTS = {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_FILTER_VALUES}
+_BOUND = {"type": "number", "description": "the value, or the dimension's text read as a number"}
 _FILTER: dict[str, Any] = {
     "type": "object",
-    "required": ["dimension"],
+    "description": "names a dimension or a measure, and one comparison, or a lower and an upper bound",
     "properties": {
-        "dimension": {"type": "string"},
-        "in": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_FILTER_VALUES},
-        "equals": {"type": "string"},
+        "dimension": {"type": "string", "description": "bounds and `exists` may name a measure here too"},
+        "measure": {"type": "string", "description": "takes gt, gte, lt, lte and exists"},
+        "in": _TEXTS,
+        "not_in": {**_TEXTS, "description": "keeps what lacks the dimension, too"},
+        "equals": {"type": "string", "description": "empty text: what lacks the dimension"},
+        "prefix": {"type": "string"},
+        "exists": {"type": "boolean"},
+        **{bound.value: _BOUND for bound in BOUNDS},
     },
+    "oneOf": [{"required": ["dimension"]}, {"required": ["measure"]}],
     "additionalProperties": False,
 }
 _QUESTION: dict[str, Any] = {
@@ -112,7 +122,10 @@ _QUESTION: dict[str, Any] = {
     "required": ["metric", "range"],
     "properties": {
         "metric": {"type": "string"},
-        "measure": {"type": ["string", "null"], "description": "needed by all aggregates but count"},
+        "measure": {
+            "type": ["string", "null"],
+            "description": "needed by all aggregates but count and rate; count and unique also take a dimension",
+        },
         "aggregate": {"enum": list(AGGREGATES), "description": "sum where a measure is named, else count"},
         "range": {
             "oneOf": [
@@ -123,7 +136,7 @@ _QUESTION: dict[str, Any] = {
         "interval": {"enum": [bucket.value for bucket in Bucket], "default": "none"},
         "timezone": {"type": "string", "default": "UTC"},
         "group_by": {"type": "array", "items": {"type": "string"}, "maxItems": MAX_GROUPS, "uniqueItems": True},
-        "filters": {"type": "array", "items": _FILTER},
+        "filters": {"type": "array", "items": _FILTER, "maxItems": MAX_FILTERS},
         "fill": {"enum": list(FILLS), "default": "none"},
     },
     "additionalProperties": False,
@@ -137,6 +150,15 @@ _ASKED: dict[str, Any] = {
     "filters": [{"dimension": "severity", "in": ["high", "critical"]}],
     "fill": "zero",
 }
+_COMMON = {"metric": "findings_opened", "range": {"last": "30d"}}
+_EXAMPLES = (
+    Example("by-day", _ASKED),
+    Example("rate", {**_COMMON, "aggregate": "rate", "interval": "hour"}),
+    Example("unique", {**_COMMON, "measure": "severity", "aggregate": "unique"}),
+    Example("filters", {**_COMMON, "filters": [{"dimension": "severity", "not_in": ["low"]},
+                                               {"dimension": "severity", "exists": True}]}),
+    Example("unknown-metric", {**_ASKED, "metric": "no"}, 400),
+)  # fmt: skip
 
 
 def described() -> tuple[Operation, ...]:
@@ -150,13 +172,7 @@ def described() -> tuple[Operation, ...]:
             "query",
             "Answer one question about one metric of the token's tenant",
             key="tenantToken",
-            takes=(
-                Content(
-                    "application/json",
-                    _QUESTION,
-                    (Example("by-day", _ASKED), Example("unknown-metric", {**_ASKED, "metric": "no"}, 400)),
-                ),
-            ),
+            takes=(Content("application/json", _QUESTION, _EXAMPLES),),
             answers={200: Answer("The answer", schema=Answered)},
             problems=(400, 401, 403, 408, 413, 503),
         ),

@@ -18,7 +18,6 @@ _FIXED = {
     Bucket.HOUR: timedelta(hours=1),
 }
 _MONTHS = {Bucket.MONTH: 1, Bucket.QUARTER: 3, Bucket.YEAR: 12}
-_MOST = 100_000
 _HOUR = timedelta(hours=1)
 _CLOCK_STEP = timedelta(minutes=15)
 
@@ -65,18 +64,6 @@ def _uneven(start: datetime, end: datetime, info: ZoneInfo) -> bool:
     months = range((end - start).days // 30 + 13)
     offsets = {(start + timedelta(days=30 * (month - 6))).astimezone(info).utcoffset() for month in months}
     return len(offsets) > 1 and any(offset is not None and offset % _HOUR for offset in offsets)
-
-
-def count(start: datetime, end: datetime, bucket: Bucket, zone: str) -> int:
-    """
-    Return how many intervals [start, end) touches, counting no further than a bound.
-    """
-    number = 0
-    for _ in starts(start, end, bucket, zone):
-        number += 1
-        if number > _MOST:
-            break
-    return number
 
 
 def _next(start: datetime, bucket: Bucket, zone: str) -> datetime:

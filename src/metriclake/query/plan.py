@@ -6,8 +6,7 @@ Pure. A name that the tenant's catalogue does not have is a fault, with the near
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
@@ -15,15 +14,15 @@ from typing import Any
 
 from metriclake._errors import Fault, InvalidQuestion
 from metriclake.query import intervals
-from metriclake.query.question import EARLIEST, Question
-from metriclake.store import Answer, Bucket, Metric, Selection
-from metriclake.store.reader import numeric
+from metriclake.query.names import Names, unknown
+from metriclake.query.periods import MAX_POINTS, Period, period_of
+from metriclake.query.question import RATE, Draft, Question
+from metriclake.store import Aggregate, Answer, Bucket, Measure, Metric, Selection
 
-MAX_POINTS = 100_000
-"""Intervals times groups that one answer may have."""
+Units = Mapping[tuple[str, str], str | None]
+"""The units of measures, by metric and measure."""
 
-
-_INT64 = range(-(2**63), 2**63)
+_UNITLESS = (Aggregate.COUNT.value, Aggregate.UNIQUE.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,146 +39,127 @@ class Column:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
-    What to read, and how to put it into the answer.
+    What to read, and how to put it into the answer; with `rate`, values are divided by the seconds of their interval.
     """
 
     selection: Selection
+    period: Period
     columns: tuple[Column, ...]
     fill: str
+    rate: bool = False
 
 
-def plan(
-    question: Question, metrics: Mapping[str, Metric], units: Mapping[tuple[str, str], str | None], now: datetime
-) -> Plan:
+def plan(draft: Draft, metrics: Mapping[str, Metric], units: Units, now: datetime) -> Plan:
     """
-    Plan a question at the moment `now`; `units` are those of measures, by metric and measure.
+    Plan a question at the moment `now`.
 
-    Raises InvalidQuestion with every name that is not there.
+    Raises InvalidQuestion with every fault of the question's shape and every name that is not there.
     """
-    metric = metrics.get(question.metric)
-    if metric is None:
-        raise InvalidQuestion((_unknown("metric", question.metric, "metric", metrics),))
-    faults = [*_dimension_faults(question, metric), *_measure_faults(question, metric)]
-    start, end = _range(question, now)
-    if question.bucket is not Bucket.NONE and intervals.count(start, end, question.bucket, question.zone) > MAX_POINTS:
-        faults.append(Fault("interval", f"cuts the range into more than {MAX_POINTS} pieces", "take a longer one"))
-    if faults:
+    question, faults = draft.question, list(draft.faults)
+    names = Names(question, metrics.get(question.metric))
+    if names.known:
+        faults += names.faults
+    elif question.metric:
+        faults.append(unknown("metric", question.metric, "metric", metrics))
+    period = _period(draft, now, faults)
+    if faults or period is None:
         raise InvalidQuestion(tuple(faults))
     selection = Selection(
         metric=question.metric,
-        aggregate=question.aggregate,
-        start=start,
-        end=end,
-        measure=question.measure,
-        types=_types(question, metric),
+        aggregate=_aggregate(question),
+        start=period.start,
+        end=period.end,
+        value=names.value,
         bucket=question.bucket,
         zone=question.zone,
-        edges=intervals.edges(start, end, question.bucket, question.zone),
+        edges=intervals.edges(period.start, period.end, question.bucket, question.zone),
         group_by=question.group_by,
-        filters=question.filters,
+        conditions=names.conditions,
     )
-    return Plan(selection, _columns(question, selection, units), question.fill)
+    columns = _columns(question, selection, units)
+    return Plan(selection, period, columns, question.fill, rate=question.aggregate == RATE)
+
+
+def _period(draft: Draft, now: datetime, faults: list[Fault]) -> Period | None:
+    """
+    Return the period, where what was said of it could be read; notes the fault of one that is cut too fine.
+    """
+    if any(fault.place.partition(".")[0] in ("question", "range", "timezone", "interval") for fault in draft.faults):
+        return None
+    try:
+        return period_of(draft.question, now)
+    except InvalidQuestion as error:
+        faults += error.faults
+        return None
+
+
+def _aggregate(question: Question) -> Aggregate:
+    if question.aggregate == RATE:
+        return Aggregate.COUNT if question.measure is None else Aggregate.SUM
+    return Aggregate(question.aggregate)
+
+
+def _columns(question: Question, selection: Selection, units: Units) -> tuple[Column, ...]:
+    columns = [Column("time", "time")] if selection.bucket is not Bucket.NONE else []
+    columns += [Column(name, "string") for name in selection.group_by]
+    whole = selection.whole and question.aggregate != RATE
+    return (*columns, Column("value", "integer" if whole else "double", _unit(question, selection, units)))
+
+
+def _unit(question: Question, selection: Selection, units: Units) -> str | None:
+    unit = units.get((selection.metric, selection.value.name)) if isinstance(selection.value, Measure) else None
+    if question.aggregate == RATE:
+        return "1/s" if selection.value is None else unit and f"{unit}/s"
+    return None if question.aggregate in _UNITLESS else unit
 
 
 def arrange(made: Plan, answer: Answer) -> list[list[Any]]:
     """
     Return the rows of the answer: times as RFC 3339, absent dimensions as null, gaps filled as asked.
     """
-    selection = made.selection
-    rows = [_row(row, selection) for row in answer.rows]
-    if made.fill == "none" or selection.bucket is Bucket.NONE:
-        return rows
-    filler = 0 if made.fill == "zero" else None
-    return _filled(rows, selection, filler)
-
-
-def _range(question: Question, now: datetime) -> tuple[datetime, datetime]:
-    """
-    Return the range. With intervals, `last` reaches back to the start of the one that it falls into.
-    """
-    if question.start is not None and question.end is not None:
-        return question.start.astimezone(UTC), question.end.astimezone(UTC)
-    assert question.last is not None  # noqa: S101 - a question has one or the other
-    start = max(now - question.last, EARLIEST)
-    if question.bucket is not Bucket.NONE:
-        start = intervals.start_of(start, question.bucket, question.zone)
-    return start, now
-
-
-def _dimension_faults(question: Question, metric: Metric) -> list[Fault]:
-    known = (*metric.dimensions, *metric.attributes)
-    named = [("group_by", name) for name in question.group_by]
-    named += [(f"filters[{index}]", found.dimension) for index, found in enumerate(question.filters)]
-    return [_unknown(place, name, "dimension", known) for place, name in named if name not in known]
-
-
-def _measure_faults(question: Question, metric: Metric) -> list[Fault]:
-    if question.measure is None:
-        return []
-    types = metric.measures.get(question.measure)
-    if types is None:
-        return [_unknown("measure", question.measure, "measure", metric.measures)]
-    if question.aggregate == "count" or numeric(metric.measures, question.measure):
-        return []
+    values = _values(made, answer.rows)
+    if made.fill != "none" and made.period.starts:
+        values = _filled(made, values)
+    times = [as_text(start) for start in made.period.starts]
+    first = [[time] for time in times] or [[]]
     return [
-        Fault("aggregate", f"`{question.aggregate}` needs numbers, the measure is {' and '.join(types)}", "ask count")
+        [*first[position], *(name or None for name in groups), value] for (position, *groups), value in values.items()
     ]
 
 
-def _types(question: Question, metric: Metric) -> tuple[str, ...]:
-    if question.measure is None:
-        return ()
-    types = metric.measures[question.measure]
-    return types if question.aggregate == "count" else numeric(metric.measures, question.measure)
+_Values = dict[tuple[Any, ...], Any]
+"""The values of an answer by the position of their interval (0 where there are none) and their groups."""
 
 
-def _unknown(place: str, name: str, what: str, known: Iterable[str]) -> Fault:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    shown = name if len(name) <= 60 and name.isprintable() else "this"
-    return Fault(
-        place, f"there is no {what} `{shown}`", f"did you mean `{near[0]}`?" if near else "see GET /v1/catalog"
-    )
+def _values(made: Plan, rows: Sequence[tuple[Any, ...]]) -> _Values:
+    period = made.period
+    if period.starts:
+        positions = {start: position for position, start in enumerate(period.starts)}
+        keyed = {(_position(positions, row[0], period), *row[1:-1]): row[-1] for row in rows}
+    else:
+        keyed = {(0, *row[:-1]): row[-1] for row in rows}
+    if not made.rate:
+        return keyed
+    seconds = [period.seconds(position) for position in range(len(period.starts) or 1)]
+    return {key: None if value is None else value / seconds[key[0]] for key, value in keyed.items()}
 
 
-def _columns(
-    question: Question, selection: Selection, units: Mapping[tuple[str, str], str | None]
-) -> tuple[Column, ...]:
-    columns = [Column("time", "time")] if selection.bucket is not Bucket.NONE else []
-    columns += [Column(name, "string") for name in selection.group_by]
-    counted = question.aggregate == "count"
-    whole = counted or (selection.types == ("integer",) and question.aggregate != "avg")
-    unit = None if counted or question.measure is None else units.get((question.metric, question.measure))
-    return (*columns, Column("value", "integer" if whole else "double", unit))
+def _position(positions: Mapping[datetime, int], start: datetime, period: Period) -> int:
+    found = positions.get(start)
+    return period.position(start) if found is None else found
 
 
-def _row(row: Sequence[Any], selection: Selection) -> list[Any]:
-    values = list(row)
-    first = 0
-    if selection.bucket is not Bucket.NONE:
-        values[0] = as_text(values[0])
-        first = 1
-    for index in range(first, first + len(selection.group_by)):
-        values[index] = values[index] or None
-    if isinstance(values[-1], int) and values[-1] not in _INT64:
-        values[-1] = float(values[-1])
-    return values
-
-
-def _filled(rows: list[list[Any]], selection: Selection, filler: int | None) -> list[list[Any]]:
+def _filled(made: Plan, values: _Values) -> _Values:
     """
-    Put a row where an interval of a group has none.
+    Put a value where an interval of a group has none.
     """
-    times = [
-        as_text(start) for start in intervals.starts(selection.start, selection.end, selection.bucket, selection.zone)
-    ]
-    have = {tuple(row[:-1]): row for row in rows}
-    groups: list[tuple[Any, ...]] = list(dict.fromkeys(tuple(row[1:-1]) for row in rows))
-    if not selection.group_by:
-        groups = [()]
-    if len(times) * len(groups) > MAX_POINTS:
+    filler = 0 if made.fill == "zero" else None
+    groups = sorted({key[1:] for key in values}) if made.selection.group_by else [()]
+    if len(made.period.starts) * len(groups) > MAX_POINTS:
         fault = Fault("fill", f"would make more than {MAX_POINTS} rows", "take longer intervals or fewer groups")
         raise InvalidQuestion((fault,))
-    return [have.get((time, *group)) or [time, *group, filler] for time, group in product(times, groups)]
+    keys = ((position, *group) for position, group in product(range(len(made.period.starts)), groups))
+    return {key: values.get(key, filler) for key in keys}
 
 
 def as_text(moment: datetime) -> str:

@@ -17,13 +17,15 @@ import msgspec
 
 from metriclake._errors import Fault, InvalidQuestion
 from metriclake.event import json_kind
-from metriclake.store import Bucket, Filter
+from metriclake.query.filters import Filter, read_filters
+from metriclake.store import Aggregate, Bucket
 
-AGGREGATES = ("count", "sum", "avg", "min", "max")
-LATER_AGGREGATES = ("last", "unique", "p50", "p90", "p95", "p99", "rate")
+RATE = "rate"
+"""A count or a sum, by the second; the store knows only those."""
+
+AGGREGATES = (*(aggregate.value for aggregate in Aggregate), RATE)
 FILLS = ("none", "zero", "null")
 MAX_GROUPS = 3
-MAX_FILTER_VALUES = 1000
 MAX_SPAN = timedelta(days=3660)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
@@ -31,6 +33,9 @@ LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
 _KEYS = ("metric", "measure", "aggregate", "range", "interval", "timezone", "group_by", "filters", "fill")
 _LATER_KEYS = ("compare", "limit")
+_BARE = ("count", RATE)
+"""The aggregates that need no measure."""
+
 _LAST = re.compile(r"(\d{1,6})(m|h|d|w)")
 _LAST_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -54,11 +59,31 @@ class Question:
     fill: str = "none"
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """
+    A question as far as it could be read, and what was wrong with its shape.
+    """
+
+    question: Question
+    faults: tuple[Fault, ...] = ()
+
+
 def parse(value: Any) -> Question:
     """
-    Read a question. Raises InvalidQuestion with every fault.
+    Read a question. Raises InvalidQuestion with every fault of its shape.
     """
-    return _Reader(value).question()
+    draft = read(value)
+    if draft.faults:
+        raise InvalidQuestion(draft.faults)
+    return draft.question
+
+
+def read(value: Any) -> Draft:
+    """
+    Read what can be read of a question; `plan` refuses a draft with its faults and those of its names together.
+    """
+    return _Reader(value).draft()
 
 
 class _Reader:
@@ -78,12 +103,12 @@ class _Reader:
     def _faulty(self, place: str) -> bool:
         return any(found.place == place for found in self.faults)
 
-    def question(self) -> Question:
+    def draft(self) -> Draft:
         self._keys()
         aggregate = self._aggregate()
         measure = self._text("measure")
-        if aggregate != "count" and measure is None and not self._faulty("measure"):
-            self.fault("measure", f"is missing: `{aggregate}` needs one", "without a measure only `count` can be asked")
+        if measure is None and aggregate not in _BARE and not self._faulty("measure"):
+            self.fault("measure", f"is missing: `{aggregate}` needs one", "without one, ask `count` or `rate`")
         last, start, end = self._range()
         question = Question(
             metric=self._metric(),
@@ -98,9 +123,7 @@ class _Reader:
             filters=self._filters(),
             fill=self._choice("fill", FILLS, "none"),
         )
-        if self.faults:
-            raise InvalidQuestion(tuple(self.faults))
-        return question
+        return Draft(question, tuple(self.faults))
 
     def _keys(self) -> None:
         for key in self.value:
@@ -134,10 +157,8 @@ class _Reader:
 
     def _aggregate(self) -> str:
         default = "sum" if self.value.get("measure") is not None else "count"
-        if self.value.get("aggregate") in LATER_AGGREGATES:
-            self.fault("aggregate", f"`{self.value['aggregate']}` is not in this version of metriclake yet")
-            return "count"
-        return self._choice("aggregate", AGGREGATES, default)
+        found = self._choice("aggregate", AGGREGATES, default)
+        return "count" if self._faulty("aggregate") else found
 
     def _bucket(self) -> Bucket:
         return Bucket(self._choice("interval", tuple(Bucket), Bucket.NONE))
@@ -199,26 +220,6 @@ class _Reader:
         return tuple(value)
 
     def _filters(self) -> tuple[Filter, ...]:
-        value = self.value.get("filters", [])
-        if not isinstance(value, list):
-            self.fault("filters", "must be a list")
-            return ()
-        filters = [self._filter(index, item) for index, item in enumerate(value)]
-        return tuple(found for found in filters if found is not None)
-
-    def _filter(self, index: int, item: Any) -> Filter | None:
-        place = f"filters[{index}]"
-        shape = 'such as {"dimension": "severity", "in": ["high"]}'
-        if not isinstance(item, dict) or not isinstance(item.get("dimension"), str):
-            self.fault(place, "must be an object with `dimension`", shape)
-            return None
-        if set(item) not in ({"dimension", "in"}, {"dimension", "equals"}):
-            self.fault(place, "has `dimension`, and `in` or `equals`; others are not in this version yet", shape)
-            return None
-        values = item["in"] if "in" in item else [item["equals"]]
-        if not isinstance(values, list) or not values or not all(isinstance(text, str) for text in values):
-            self.fault(place, "compares with text, in a list that is not empty", shape)
-            return None
-        if len(values) > MAX_FILTER_VALUES:
-            self.fault(place, f"has more than {MAX_FILTER_VALUES} values")
-        return Filter(item["dimension"], tuple(values))
+        filters, faults = read_filters(self.value.get("filters", []))
+        self.faults += faults
+        return filters

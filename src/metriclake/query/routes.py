@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 from metriclake._errors import Fault, InvalidBody, InvalidQuestion, NotAllowed
 from metriclake.problems import as_json
 from metriclake.query.plan import arrange, as_text, plan
-from metriclake.query.question import Question, parse
+from metriclake.query.question import Draft, read
 from metriclake.store import Metric, TenantReader
 from metriclake.tokens import TenantClaims, verify_tenant
 
@@ -71,8 +71,7 @@ class Query:
         value = _decoded(await _body(request))
         if isinstance(value, dict) and "queries" in value:
             raise InvalidQuestion((Fault("queries", "several questions in one are not in this version yet"),))
-        question = parse(value)
-        return as_json(await run_in_threadpool(self.answer, claims, question))
+        return as_json(await run_in_threadpool(self.answer, claims, read(value)))
 
     async def catalog(self, request: Request) -> Response:
         """
@@ -81,15 +80,15 @@ class Query:
         claims = self._claims(request)
         return as_json(await run_in_threadpool(self.list_metrics, claims))
 
-    def answer(self, claims: TenantClaims, question: Question) -> dict[str, Any]:
+    def answer(self, claims: TenantClaims, draft: Draft) -> dict[str, Any]:
         """
         Answer a question of a verified tenant.
         """
         began = time.perf_counter()
-        _check_metric(claims, question.metric)
+        _check_metric(claims, draft.question.metric)
         reader = self._reader(claims.tenant_id)
         fresh = self._fresh_as_of(claims.tenant_id)
-        made = plan(question, _allowed(claims, reader.metrics()), self._declared(), datetime.now(UTC))
+        made = plan(draft, _allowed(claims, reader.metrics()), self._declared(), datetime.now(UTC))
         rows = arrange(made, reader.select(made.selection))
         return {
             "columns": [{"name": column.name, "type": column.type, "unit": column.unit} for column in made.columns],
@@ -129,7 +128,7 @@ class Query:
 
 
 def _check_metric(claims: TenantClaims, metric: str) -> None:
-    if claims.metrics is not None and metric not in claims.metrics:
+    if metric and claims.metrics is not None and metric not in claims.metrics:
         raise NotAllowed("the tenant token does not allow this metric")
 
 

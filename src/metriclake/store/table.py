@@ -17,6 +17,13 @@ DIMENSION_SLOTS = 16
 DOUBLE_SLOTS = 16
 INTEGER_SLOTS = 4
 
+BY_DIMENSION = "by_dimension"
+"""
+The index by which a filter on a dimension leaves out the blocks of rows that do not have its values.
+
+One Bloom filter a dimension slot and block, all in one file of a part; see docs/decisions/0014-questions.md.
+"""
+
 _FSYNC = "fsync_after_insert = 1, fsync_part_directory = 1"
 
 
@@ -117,16 +124,35 @@ def prepare(engine: Engine, hot: timedelta, retention: timedelta) -> None:
         engine.command(statement)
     if meta.get("ttl", ttl) != ttl:
         engine.command(f"ALTER TABLE {DATABASE}.metrics MODIFY TTL {ttl}", {"materialize_ttl_after_modify": 1})
+    _index(engine)
     wanted = {"format": str(FORMAT), "ttl": ttl}
     engine.insert("meta", ["key", "value"], [item for item in wanted.items() if meta.get(item[0]) != item[1]])
     engine.sync_folders()
+
+
+def _index(engine: Engine) -> None:
+    """
+    Give the index to a store that was made without it; its rows get theirs by and by, while questions are answered.
+    """
+    known = engine.rows(
+        "SELECT count() FROM system.data_skipping_indices"
+        " WHERE database = {database:String} AND table = 'metrics' AND name = {name:String}",
+        {"database": DATABASE, "name": BY_DIMENSION},
+    )[0][0]
+    if not known:
+        engine.command(f"ALTER TABLE {DATABASE}.metrics ADD INDEX IF NOT EXISTS {_index_definition()}")
+        engine.command(f"ALTER TABLE {DATABASE}.metrics MATERIALIZE INDEX {BY_DIMENSION}")
+
+
+def _index_definition() -> str:
+    return f"{BY_DIMENSION} ({', '.join(dimension_slots())}) TYPE bloom_filter(0.01) GRANULARITY 1"
 
 
 def _tables(ttl: str) -> list[str]:
     key = "LowCardinality(String)"
     return [
         f"CREATE TABLE IF NOT EXISTS {DATABASE}.metrics ({_row_definitions()},"
-        " INDEX objects object TYPE minmax GRANULARITY 1)"
+        f" INDEX objects object TYPE minmax GRANULARITY 1, INDEX {_index_definition()})"
         " ENGINE = MergeTree PARTITION BY toYYYYMM(time) ORDER BY (tenant, metric, time)"
         f" TTL {ttl} SETTINGS storage_policy = '{POLICY}', {_FSYNC}",
         f"CREATE TABLE IF NOT EXISTS {DATABASE}.slots (metric String, kind {key}, name String, type {key}, slot Int16)"

@@ -1,0 +1,204 @@
+"""
+The SQL of selections. Every value of a question travels as a parameter: in the text stand only names of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from metriclake.store.catalogue import ATTRIBUTE, DIMENSION, MEASURE, TEXT, Catalogue, Field, Place
+from metriclake.store.engine import DATABASE
+from metriclake.store.selection import BOUNDS, Aggregate, Bucket, Condition, Dimension, Measure, Operator, Selection
+
+_STARTS = {
+    Bucket.MINUTE: "toStartOfMinute(time, {zone})",
+    Bucket.FIVE_MINUTES: "toStartOfFiveMinutes(time, {zone})",
+    Bucket.HOUR: "toStartOfHour(time, {zone})",
+    Bucket.DAY: "toStartOfDay(time, {zone})",
+    Bucket.WEEK: "toDateTime(toStartOfWeek(time, 1, {zone}), {zone})",
+    Bucket.MONTH: "toDateTime(toStartOfMonth(time, {zone}), {zone})",
+    Bucket.QUARTER: "toDateTime(toStartOfQuarter(time, {zone}), {zone})",
+    Bucket.YEAR: "toDateTime(toStartOfYear(time, {zone}), {zone})",
+}
+_PERCENTILES = {Aggregate.P50: 0.5, Aggregate.P90: 0.9, Aggregate.P95: 0.95, Aggregate.P99: 0.99}
+_SIGNS = {Operator.GT: ">", Operator.GTE: ">=", Operator.LT: "<", Operator.LTE: "<="}
+_INT64 = range(-(2**63), 2**63)
+
+
+@dataclass(slots=True)
+class Statement:
+    """
+    A statement under construction: its parameters by name.
+    """
+
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def bind(self, value: Any, kind: str = "String") -> str:
+        """
+        Take a value into the parameters; returns what stands for it in the text.
+        """
+        name = f"p{len(self.parameters)}"
+        self.parameters[name] = value
+        return f"{{{name}:{kind}}}"
+
+
+class SelectionText:
+    """
+    One selection of one tenant as SQL: the interval's start in seconds, the groups, then the value twice.
+
+    `whole` is the value where it is an integer that 64 bits hold; `value` is it as a double.
+    """
+
+    def __init__(self, selection: Selection, catalogue: Catalogue, tenant: str, statement: Statement) -> None:
+        """
+        Parameters go into `statement`.
+        """
+        self._selection = selection
+        self._catalogue = catalogue
+        self._tenant = tenant
+        self._statement = statement
+        self._bind = statement.bind
+
+    def sql(self) -> str:
+        """
+        Return the statement.
+        """
+        selection = self._selection
+        keys = [] if selection.bucket is Bucket.NONE else [f"toUnixTimestamp({self._bucket()}) AS bucket"]
+        keys += [f"{self._text(name)} AS g{index}" for index, name in enumerate(selection.group_by)]
+        names = ", ".join(key.rsplit(" AS ", 1)[1] for key in keys)
+        value = self._aggregate()
+        whole = f"accurateCastOrNull({value}, 'Int64')" if selection.whole else "NULL"
+        sql = f"SELECT {', '.join([*keys, f'{whole} AS whole', f'toFloat64({value}) AS value'])}"
+        sql += f" FROM {DATABASE}.metrics WHERE {' AND '.join(self._conditions())}"
+        return f"{sql} GROUP BY {names} ORDER BY {names}" if names else sql
+
+    def _bucket(self) -> str:
+        selection = self._selection
+        if selection.edges:
+            edges = self._bind([int(edge.timestamp()) for edge in selection.edges], "Array(UInt32)")
+            return f"toDateTime(roundDown(toUnixTimestamp(time), {edges}), 'UTC')"
+        return _STARTS[selection.bucket].format(zone=self._bind(selection.zone))
+
+    def _conditions(self) -> list[str]:
+        selection = self._selection
+        return [
+            f"tenant = {self._bind(self._tenant)}",
+            f"metric = {self._bind(selection.metric)}",
+            f"time >= {self._moment(selection.start)}",
+            f"time < {self._moment(selection.end)}",
+            *(self._condition(condition) for condition in selection.conditions),
+        ]
+
+    def _moment(self, value: datetime) -> str:
+        return f"fromUnixTimestamp64Micro({self._bind(int(value.timestamp() * 1_000_000), 'Int64')}, 'UTC')"
+
+    def _condition(self, condition: Condition) -> str:
+        subject, operator, operand = condition.subject, condition.operator, condition.operand
+        if operator in BOUNDS:
+            return self._bound(subject, _SIGNS[operator], operand)
+        if isinstance(subject, Measure):
+            there = self._there(subject)
+            return there if operand else f"NOT {there}"
+        text = self._text(subject.name)
+        if operator is Operator.EXISTS:
+            return f"{text} <> ''" if operand else f"{text} = ''"
+        if operator is Operator.PREFIX:
+            return f"startsWith({text}, {self._bind(operand)})"
+        return f"{text} {'NOT ' * (operator is Operator.NOT_IN)}IN {self._bind(list(_texts(operand)), 'Array(String)')}"
+
+    def _bound(self, subject: Dimension | Measure, sign: str, operand: Any) -> str:
+        """
+        Compare numbers; of a dimension, those of its texts that are finite numbers.
+        """
+        bound = self._bind(operand, "Int64" if isinstance(operand, int) and operand in _INT64 else "Float64")
+        if isinstance(subject, Measure):
+            columns = self._columns(subject, subject.numbers)
+            return f"({' OR '.join(f'{column} {sign} {bound}' for column in columns)})"
+        number = f"toFloat64OrNull({self._text(subject.name)})"
+        return f"(isFinite({number}) AND {number} {sign} {bound})"
+
+    def _aggregate(self) -> str:
+        """
+        Return the aggregate of the selection's value; null over nothing, but for counts.
+        """
+        selection = self._selection
+        value, aggregate = selection.value, selection.aggregate
+        if aggregate is Aggregate.COUNT:
+            return f"toInt64({self._count(value)})"
+        if aggregate is Aggregate.UNIQUE:
+            return f"toInt64(uniqExact({self._identity(value)}))"
+        assert isinstance(value, Measure)  # noqa: S101 - only rows and texts can be counted, and nothing else of them
+        return _aggregated(aggregate, self._number(value), whole=value.whole)
+
+    def _count(self, value: Dimension | Measure | None) -> str:
+        if value is None:
+            return "count()"
+        there = f"{self._text(value.name)} <> ''" if isinstance(value, Dimension) else self._there(value)
+        return f"countIf({there})"
+
+    def _identity(self, value: Dimension | Measure | None) -> str:
+        """
+        Return what two equal values have in common: a number is never equal to a text or a boolean.
+        """
+        assert value is not None  # noqa: S101 - a question without a measure only counts
+        if isinstance(value, Dimension):
+            return f"nullIf({self._text(value.name)}, '')"
+        found = {}
+        if value.numbers:
+            found["n"] = self._number(value) if value.whole else f"{self._number(value)} + 0."
+        others = tuple(kind for kind in value.types if kind not in value.numbers)
+        found.update(zip(others, self._columns(value, others), strict=True))
+        if len(found) == 1:
+            return next(iter(found.values()))
+        tagged = (f"concat('{kind}', toString({column}))" for kind, column in found.items())
+        return f"coalesce({', '.join(tagged)})"
+
+    def _number(self, measure: Measure) -> str:
+        """
+        Return the number of a row: an integer where all are, else a double; null where it has none.
+        """
+        columns = self._columns(measure, measure.numbers)
+        return columns[0] if measure.whole else f"coalesce({', '.join(f'toFloat64({column})' for column in columns)})"
+
+    def _there(self, measure: Measure) -> str:
+        return f"({' OR '.join(f'isNotNull({column})' for column in self._columns(measure, measure.types))})"
+
+    def _columns(self, measure: Measure, types: Sequence[str]) -> list[str]:
+        fields = (Field(self._selection.metric, MEASURE, measure.name, kind) for kind in types)
+        return [self._nullable(self._catalogue.place(found)) for found in fields]
+
+    def _nullable(self, place: Place) -> str:
+        if place.key is None:
+            return place.column
+        key = self._bind(place.key)
+        return f"if(mapContains({place.column}, {key}), {place.column}[{key}], NULL)"
+
+    def _text(self, name: str) -> str:
+        kind = ATTRIBUTE if name.startswith("tenant_") else DIMENSION
+        place = self._catalogue.place(Field(self._selection.metric, kind, name, TEXT))
+        return place.column if place.key is None else f"{place.column}[{self._bind(place.key)}]"
+
+
+def _aggregated(aggregate: Aggregate, number: str, *, whole: bool) -> str:
+    """
+    Return an aggregate of numbers. Integers are added up in 128 bits: 64 would wrap around without a word.
+    """
+    if aggregate in _PERCENTILES:
+        return f"quantileExactInclusive({_PERCENTILES[aggregate]})(toFloat64({number}))"
+    wide = f"toInt128({number})" if whole else number
+    return {
+        Aggregate.SUM: f"if(count({number}) = 0, NULL, sum({wide}))",
+        Aggregate.AVG: f"avg({wide})",
+        Aggregate.MIN: f"min({number})",
+        Aggregate.MAX: f"max({number})",
+        Aggregate.LAST: f"argMax({number}, (time, event_id))",
+    }[aggregate]
+
+
+def _texts(operand: Any) -> tuple[str, ...]:
+    assert isinstance(operand, tuple)  # noqa: S101 - `in` and `not_in` compare with texts
+    return operand
