@@ -1,5 +1,5 @@
 """
-What the tests of several folders share: a journal in the test's own folder.
+What the tests of several folders share: a journal in the test's own folder, and no haste.
 """
 
 from __future__ import annotations
@@ -8,10 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from metriclake.journal import SqliteJournal
 
 QUOTA = 1024 * 1024
+
+# How long an example takes is a matter of what else the machine does.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ class Process:
         while not self.dead and time.monotonic() < until:
             found = running(self.data)
             if found is not None:
-                client = httpx.Client(base_url=found["url"], timeout=20)
+                client = httpx.Client(base_url=found["url"], timeout=_PATIENCE_SECONDS)
                 try:
                     client.get("/healthz").raise_for_status()
                 except httpx.HTTPError:
