@@ -157,6 +157,8 @@ def drawn_questions(number: int) -> Iterator[Question]:
             "group_by": groups,
             "filters": [_filter(chance) for _ in range(chance.choice((0, 0, 1, 2)))],
             "fill": chance.choice(("none", "zero", "null")) if few else "none",
+            **({"compare": "previous_period"} if chance.random() < 0.4 else {}),
+            **({"limit": chance.randrange(1, 5)} if groups and chance.random() < 0.6 else {}),
         }
         yield question, now
 

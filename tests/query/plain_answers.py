@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
@@ -32,46 +33,79 @@ STEPS = {
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 Question = dict[str, Any]
+Group = tuple[str, ...]
+Values = dict[tuple[Any, ...], Any]
 Rows = list[list[Any]]
 
 
 def answered(events: Iterable[MetricEvent], question: Question, now: datetime) -> Rows:
     """
-    Answer a question: rows in the order of their time and groups.
+    Answer a question: rows in the order of their time and groups, or the largest first where only some are asked.
     """
-    start, end = range_of(question, now)
-    groups: dict[tuple[Any, ...], list[MetricEvent]] = {}
-    for one in chosen(events, question, start, end):
-        groups.setdefault((*time_of(one, question), *group_of(one, question)), []).append(one)
-    if not question.get("group_by") and interval_of(question) == "none":
-        groups.setdefault((), [])
-    values = {key: value_of(found, question, key, start, end) for key, found in groups.items()}
-    filled(values, question, start, end)
-    return [
-        [*key[: len(key) - len(question.get("group_by", []))], *shown(key, question), values[key]]
-        for key in sorted(values)
-    ]
+    metric = [one for one in events if one.metric_name == question["metric"] and filtered(one, question)]
+    now_period = period_of(question, now)
+    periods = [now_period] + ([period_before(question, now_period)] if question.get("compare") else [])
+    largest = largest_of(within(metric, now_period), question)
+    columns = [values_of(within(metric, period), question, period, largest) for period in periods]
+    keys = keys_of(columns, question, now_period)
+    times = [[text(start)] for start in now_period.starts] or [[]]
+    return [[*times[key[0]], *(name or None for name in key[1:]),
+             *(column.get(key, absent(question)) for column in columns)] for key in keys]  # fmt: skip
 
 
-def shown(key: tuple[Any, ...], question: Question) -> list[str | None]:
+def values_of(events: list[MetricEvent], question: Question, period: Period, largest: set[Group] | None) -> Values:
     """
-    Return a key's groups as they are shown: what is absent is null.
+    Return the values of a period by the position of the interval and the group.
     """
-    count = len(question.get("group_by", []))
-    return [name or None for name in key[len(key) - count :]]
+    found: dict[tuple[Any, ...], list[MetricEvent]] = {}
+    for one in events:
+        group = group_of(one, question)
+        if largest is not None and group not in largest:
+            group = ("other",) * len(group)
+        found.setdefault((period.position(moment_of(one)), *group), []).append(one)
+    return {key: value_of(chosen, question, period.seconds(key[0])) for key, chosen in found.items()}
 
 
-def filled(values: dict[tuple[Any, ...], Any], question: Question, start: datetime, end: datetime) -> None:
+def largest_of(events: list[MetricEvent], question: Question) -> set[Group] | None:
     """
-    Put a value where an interval of a group has none.
+    Return the groups that keep their name: those with the largest values over the whole period.
     """
-    fill = question.get("fill", "none")
-    if fill == "none" or interval_of(question) == "none":
-        return
-    groups = {key[1:] for key in values} if question.get("group_by") else {()}
-    for moment in starts_of(question, start, end):
-        for group in groups:
-            values.setdefault((text(moment), *group), 0 if fill == "zero" else None)
+    if question.get("limit") is None:
+        return None
+    groups: dict[Group, list[MetricEvent]] = {}
+    for one in events:
+        groups.setdefault(group_of(one, question), []).append(one)
+    groups.pop(("other",) * len(question["group_by"]), None)
+    values = {group: value_of(found, question, 1) for group, found in groups.items()}
+    ranked = sorted(groups, key=lambda group: (values[group] is None, -(values[group] or 0), group))
+    return set(ranked[: question["limit"]])
+
+
+def keys_of(columns: list[Values], question: Question, period: Period) -> list[tuple[Any, ...]]:
+    """
+    Return the keys of the rows in their order.
+    """
+    keys = {key for column in columns for key in column}
+    if not question.get("group_by") and not period.starts:
+        return [(0,)]
+    if period.starts and question.get("fill", "none") != "none":
+        groups = {key[1:] for key in keys} if question.get("group_by") else {()}
+        return sorted((position, *group) for position in range(len(period.starts)) for group in groups)
+    if question.get("limit") is None or period.starts:
+        return sorted(keys)
+    rest = ("other",) * len(question["group_by"])
+    value = columns[0].get
+    return sorted(keys, key=lambda key: (key[1:] == rest, value(key) is None, -(value(key) or 0), key))
+
+
+def absent(question: Question) -> int | None:
+    """
+    Return what stands where there is nothing.
+    """
+    if interval_of(question) == "none" and not question.get("group_by"):
+        bare = question.get("measure") is None
+        return 0 if bare or question.get("aggregate") in ("count", "unique") else None
+    return 0 if question.get("fill") == "zero" else None
 
 
 def interval_of(question: Question) -> str:
@@ -81,29 +115,71 @@ def interval_of(question: Question) -> str:
     return str(question.get("interval", "none"))
 
 
-def range_of(question: Question, now: datetime) -> tuple[datetime, datetime]:
+@dataclass(frozen=True)
+class Period:
     """
-    Return the first moment that is in the range, and the first after it.
+    [start, end) and the starts of the intervals that it touches, if there are any.
     """
-    asked = question["range"]
+
+    start: datetime
+    end: datetime
+    starts: tuple[datetime, ...]
+
+    def position(self, moment: datetime) -> int:
+        """
+        Return which interval a moment lies in.
+        """
+        return max(0, sum(start <= moment for start in self.starts) - 1)
+
+    def seconds(self, position: int) -> float:
+        """
+        Return how many seconds of an interval lie in the period.
+        """
+        edges = [*self.starts, self.end] if self.starts else [self.start, self.end]
+        return (edges[position + 1] - max(self.start, edges[position])).total_seconds()
+
+
+def period_of(question: Question, now: datetime) -> Period:
+    """
+    Return the period that a question is about.
+    """
+    asked, zone, interval = question["range"], question.get("timezone", "UTC"), interval_of(question)
     if "from" in asked:
-        return datetime.fromisoformat(asked["from"]), datetime.fromisoformat(asked["to"])
-    number, unit = int(asked["last"][:-1]), asked["last"][-1]
-    start = now - number * {"m": MINUTE, "h": 60 * MINUTE, "d": timedelta(days=1), "w": timedelta(days=7)}[unit]
-    return (start if interval_of(question) == "none" else interval_start(start, question)), now
+        start, end = datetime.fromisoformat(asked["from"]), datetime.fromisoformat(asked["to"])
+    else:
+        number, unit = int(asked["last"][:-1]), asked["last"][-1]
+        start = now - number * {"m": MINUTE, "h": 60 * MINUTE, "d": timedelta(days=1), "w": timedelta(days=7)}[unit]
+        start, end = start if interval == "none" else interval_start(start, interval, zone), now
+    return Period(start, end, () if interval == "none" else starts_of(interval, zone, start, end))
 
 
-def chosen(events: Iterable[MetricEvent], question: Question, start: datetime, end: datetime) -> list[MetricEvent]:
+def period_before(question: Question, period: Period) -> Period:
     """
-    Return the events of the metric that lie in the range and pass the filters.
+    Return the period before: as long, or as many intervals, the first and the last cut as they are in this one.
     """
-    return [
-        one
-        for one in events
-        if one.metric_name == question["metric"]
-        and start <= moment_of(one) < end
-        and all(passes(one, condition) for condition in question.get("filters", []))
-    ]
+    if not period.starts:
+        return Period(period.start - (period.end - period.start), period.start, ())
+    starts = [period.starts[0]]
+    while len(starts) <= len(period.starts):
+        before = starts[0] - timedelta(microseconds=1)
+        starts.insert(0, interval_start(before, interval_of(question), question.get("timezone", "UTC")))
+    cut = max(timedelta(), period.start - period.starts[0])
+    start, end = min(starts[0] + cut, starts[1]), min(starts[-2] + (period.end - period.starts[-1]), starts[-1])
+    return Period(start, max(start, end), tuple(starts[:-1]))
+
+
+def within(events: list[MetricEvent], period: Period) -> list[MetricEvent]:
+    """
+    Return the events that lie in a period.
+    """
+    return [one for one in events if period.start <= moment_of(one) < period.end]
+
+
+def filtered(one: MetricEvent, question: Question) -> bool:
+    """
+    Tell whether an event passes all filters.
+    """
+    return all(passes(one, condition) for condition in question.get("filters", []))
 
 
 def passes(one: MetricEvent, condition: dict[str, Any]) -> bool:
@@ -142,13 +218,6 @@ def moment_of(one: MetricEvent) -> datetime:
     return datetime.fromisoformat(str(one.data["event_time"]))
 
 
-def time_of(one: MetricEvent, question: Question) -> tuple[str, ...]:
-    """
-    Return the start of an event's interval as text, or nothing without intervals.
-    """
-    return () if interval_of(question) == "none" else (text(interval_start(moment_of(one), question)),)
-
-
 def group_of(one: MetricEvent, question: Question) -> tuple[str, ...]:
     """
     Return an event's values of the dimensions that are grouped by.
@@ -156,17 +225,15 @@ def group_of(one: MetricEvent, question: Question) -> tuple[str, ...]:
     return tuple(one.metadata.get(name, "") for name in question.get("group_by", []))
 
 
-def value_of(
-    events: list[MetricEvent], question: Question, key: tuple[Any, ...], start: datetime, end: datetime
-) -> Any:
+def value_of(events: list[MetricEvent], question: Question, seconds: float) -> Any:
     """
-    Return the value of a group of events.
+    Return the value of a group of events of so many seconds.
     """
-    aggregate = question.get("aggregate", "sum" if question.get("measure") else "count")
     measure = question.get("measure")
+    aggregate = question.get("aggregate", "sum" if measure else "count")
     if aggregate == "rate":
         amount = aggregated("count" if measure is None else "sum", events, measure)
-        return None if amount is None else float(amount) / seconds_of(question, key, start, end)
+        return None if amount is None else float(amount) / seconds
     return aggregated(aggregate, events, measure)
 
 
@@ -229,48 +296,28 @@ def percentile(ordered: list[float], percent: int) -> float:
     return float(low + (high - low) * (place - below))
 
 
-def seconds_of(question: Question, key: tuple[Any, ...], start: datetime, end: datetime) -> float:
-    """
-    Return how many seconds of an interval lie in the range.
-    """
-    if interval_of(question) == "none":
-        return (end - start).total_seconds()
-    starts = starts_of(question, start, end)
-    at = [text(moment) for moment in starts].index(key[0])
-    return ((starts[at + 1] if at + 1 < len(starts) else end) - max(start, starts[at])).total_seconds()
-
-
-def starts_of(question: Question, start: datetime, end: datetime) -> list[datetime]:
-    """
-    Return the starts of all intervals that the range touches.
-    """
-    return list(_starts(interval_of(question), question.get("timezone", "UTC"), start, end))
-
-
 @lru_cache(maxsize=1000)
-def _starts(interval: str, zone: str, start: datetime, end: datetime) -> tuple[datetime, ...]:
-    found = {_interval_start(end - timedelta(microseconds=1), interval, zone)}
+def starts_of(interval: str, zone: str, start: datetime, end: datetime) -> tuple[datetime, ...]:
+    """
+    Return the starts of all intervals that a range touches.
+    """
+    found = {interval_start(end - timedelta(microseconds=1), interval, zone)}
     while start < end:
-        found.add(_interval_start(start, interval, zone))
+        found.add(interval_start(start, interval, zone))
         start += STEPS[interval]
     return tuple(sorted(found))
 
 
-def interval_start(moment: datetime, question: Question) -> datetime:
+def interval_start(moment: datetime, interval: str, zone: str) -> datetime:
     """
-    Return where the interval of a moment starts, by the clocks of the question's zone.
+    Return where the interval of a moment starts, by the clocks of a zone.
     """
-    return _interval_start(moment, interval_of(question), question.get("timezone", "UTC"))
-
-
-def _interval_start(moment: datetime, interval: str, zone: str) -> datetime:
     local = moment.astimezone(ZoneInfo(zone))
+    seconds = timedelta(seconds=local.second, microseconds=local.microsecond)
     if interval in ("minute", "5m"):
-        return moment - timedelta(
-            minutes=local.minute % (5 if interval == "5m" else 1), seconds=local.second, microseconds=local.microsecond
-        )
+        return moment - seconds - timedelta(minutes=local.minute % (5 if interval == "5m" else 1))
     if interval == "hour":
-        return hour_start(moment - timedelta(seconds=local.second, microseconds=local.microsecond), zone)
+        return hour_start(moment - seconds, zone)
     first = {
         "day": local.date(),
         "week": local.date() - timedelta(days=local.weekday()),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from metriclake.query import plan, read
-from metriclake.query.plan import arrange
+from metriclake.query.arrange import arrange
 from query.drawn import Drawn, drawn_questions, load
 from query.plain_answers import answered
 from store.shelf import Shelf

@@ -1,48 +1,18 @@
 """
-A question is planned against what the tenant has, and the engine's rows are put into the answer as it was asked.
+A question is planned against what the tenant has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from metriclake._errors import InvalidQuestion
-from metriclake.query import plan, read
-from metriclake.query.periods import MAX_POINTS
-from metriclake.query.plan import Column, Plan, arrange
-from metriclake.store import Aggregate, Answer, Condition, Dimension, Measure, Metric, Operator
-
-NOW = datetime(2026, 7, 1, 12, 34, 56, tzinfo=UTC)
-METRICS = {
-    "uploads": Metric(
-        "uploads",
-        NOW - timedelta(days=90),
-        NOW,
-        dimensions=("kind", "severity"),
-        attributes=("tenant_plan",),
-        measures={
-            "size": ("double",),
-            "items": ("integer",),
-            "both": ("double", "integer"),
-            "note": ("string",),
-            "mixed": ("boolean", "double", "string"),
-        },
-    ),
-    "scans": Metric("scans", NOW, NOW),
-}
-UNITS = {("uploads", "size"): "bytes"}
-DAYS = {"from": "2026-06-01T00:00:00Z", "to": "2026-06-04T00:00:00Z"}
-
-
-def planned(**parts: Any) -> Plan:
-    """
-    Plan a question over the last day, counting uploads unless told otherwise.
-    """
-    return plan(read({"metric": "uploads", "range": {"last": "1d"}, **parts}), METRICS, UNITS, NOW)
+from metriclake.query.plan import Column
+from metriclake.store import Aggregate, Condition, Dimension, Measure, Operator
+from query.uploads import NOW, planned
 
 
 def faults(**parts: Any) -> list[tuple[str, str]]:
@@ -52,20 +22,6 @@ def faults(**parts: Any) -> list[tuple[str, str]]:
     with pytest.raises(InvalidQuestion) as raised:
         planned(**parts)
     return [(fault.place, fault.hint) for fault in raised.value.faults]
-
-
-def arranged(rows: Sequence[tuple[Any, ...]], **parts: Any) -> list[list[Any]]:
-    """
-    Put the engine's rows into the answer of a question.
-    """
-    return arrange(planned(**parts), Answer(rows))
-
-
-def day(number: int) -> datetime:
-    """
-    Return a day of June 2026.
-    """
-    return datetime(2026, 6, number, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -224,24 +180,6 @@ def test_the_store_knows_a_rate_as_a_count_or_a_sum() -> None:
     assert planned(aggregate="rate", measure="size").selection.aggregate is Aggregate.SUM
 
 
-def test_a_rate_is_by_the_seconds_that_lie_in_the_range() -> None:
-    """
-    The first and the last interval may be cut by the range, and a day may have 23 hours.
-    """
-    asked = {"from": "2026-03-28T05:00:00Z", "to": "2026-03-30T12:00:00Z"}
-    starts = [datetime(2026, 3, 27, 23, tzinfo=UTC), datetime(2026, 3, 28, 23, tzinfo=UTC)]
-    starts.append(datetime(2026, 3, 29, 22, tzinfo=UTC))
-
-    found = arranged([(start, 36000) for start in starts], range=asked, interval="day", timezone="Europe/Berlin",
-                     aggregate="rate")  # fmt: skip
-    whole = arranged([(55 * 3600,)], range=asked, aggregate="rate")
-    none = arranged([(None,)], range=asked, aggregate="rate", measure="size")
-
-    assert [row[-1] for row in found] == [36000 / (18 * 3600), 36000 / (23 * 3600), 36000 / (14 * 3600)]
-    assert whole == [[1.0]]
-    assert none == [[None]]
-
-
 def test_the_columns_are_time_dimensions_value() -> None:
     """
     An answer's columns stand in the order of the contract.
@@ -285,72 +223,25 @@ def test_too_many_intervals_are_refused() -> None:
     assert [place for place, _ in faults(range={"last": "3660d"}, interval="minute")] == ["interval"]
 
 
-ROWS = ((day(1), 5), (day(3), 7))
-
-
-@pytest.mark.parametrize(
-    ("fill", "values"), [("none", {1: 5, 3: 7}), ("zero", {1: 5, 2: 0, 3: 7}), ("null", {1: 5, 2: None, 3: 7})]
-)
-def test_gaps_are_filled_as_asked(fill: str, values: dict[int, int | None]) -> None:
+def test_a_comparison_has_a_second_value() -> None:
     """
-    An interval without events has no row, a zero or a null.
+    The period before has a column of its own beside the value, of the same type and unit.
     """
-    found = arranged(ROWS, range=DAYS, interval="day", fill=fill)
+    made = planned(interval="day", measure="size", aggregate="sum", compare="previous_period")
 
-    assert found == [[f"2026-06-0{number}T00:00:00Z", value] for number, value in values.items()]
-
-
-def test_gaps_are_filled_for_every_group() -> None:
-    """
-    Each group that has a row anywhere has one in every interval, and absent dimensions are null.
-    """
-    rows = [(day(1), "a", "", 1), (day(2), "b", "x", 2)]
-
-    found = arranged(rows, range=DAYS, interval="day", group_by=["kind", "severity"], fill="zero")
-
-    times = [f"2026-06-0{number}T00:00:00Z" for number in (1, 2, 3)]
-    assert found == [
-        [time, *group, value]
-        for time, values in zip(times, ((1, 0), (0, 2), (0, 0)), strict=True)
-        for group, value in zip((("a", None), ("b", "x")), values, strict=True)
+    assert [(column.name, column.type, column.unit) for column in made.columns] == [
+        ("time", "time", None),
+        ("value", "double", "bytes"),
+        ("previous", "double", "bytes"),
     ]
+    assert made.before is not None
+    assert made.selection.before == (made.before.start, made.before.end)
+    assert planned(compare="none").before is None
 
 
-def test_no_row_at_all_is_filled_where_there_are_no_groups() -> None:
+def test_a_limit_is_the_stores() -> None:
     """
-    An answer over nothing is a row of zeros for each interval, or nothing where groups were asked.
+    Which groups are the largest is found where the rows are.
     """
-    assert [row[-1] for row in arranged([], range=DAYS, interval="day", fill="zero")] == [0, 0, 0]
-    assert arranged([], range=DAYS, interval="day", fill="zero", group_by=["kind"]) == []
-
-
-def test_without_an_interval_nothing_is_filled() -> None:
-    """
-    An answer without intervals is the engine's rows, whatever fill says.
-    """
-    assert arranged([(None,)], measure="size", aggregate="sum", fill="zero") == [[None]]
-    assert arranged([("", 3), ("a", 4)], group_by=["kind"], fill="zero") == [[None, 3], ["a", 4]]
-
-
-def test_filling_has_a_bound() -> None:
-    """
-    More rows than an answer may have are refused with what to do, also where intervals alone are not too many.
-    """
-    rows = [(day(1), str(index), 1) for index in range(50)]
-
-    with pytest.raises(InvalidQuestion) as raised:
-        arranged(rows, range={"last": "1500h"}, interval="minute", group_by=["kind"], fill="zero")
-
-    assert [fault.place for fault in raised.value.faults] == ["fill"]
-    assert str(MAX_POINTS) in str(raised.value)
-
-
-def test_times_are_rfc_3339_in_utc() -> None:
-    """
-    The start of an interval is the moment in UTC, whatever zone it was asked in.
-    """
-    rows = [(datetime(2026, 6, 1, tzinfo=UTC) - timedelta(hours=2), 1)]
-
-    found = arranged(rows, range=DAYS, interval="day", timezone="Europe/Berlin")
-
-    assert found == [["2026-05-31T22:00:00Z", 1]]
+    assert planned(group_by=["kind"], limit=3).selection.limit == 3
+    assert planned(group_by=["kind"]).selection.limit is None

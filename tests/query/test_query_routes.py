@@ -210,6 +210,29 @@ def test_a_question_is_answered(ask: Ask) -> None:
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+def test_a_comparison_says_with_what(ask: Ask) -> None:
+    """
+    The previous value stands beside the value, and the answer says which period it is of.
+    """
+    asked = {"from": "2026-06-11T00:00:00Z", "to": "2026-06-12T00:00:00Z"}
+
+    body = ask({**COUNT, "range": asked, "interval": "day", "compare": "previous_period"}).json()
+
+    assert [column["name"] for column in body["columns"]] == ["time", "value", "previous"]
+    assert body["rows"] == [["2026-06-11T00:00:00Z", 2, 3]]
+    assert body["meta"]["previous"] == {"from": "2026-06-10T00:00:00Z", "to": "2026-06-11T00:00:00Z"}
+    assert "previous" not in ask(COUNT).json()["meta"]
+
+
+def test_a_limit_leaves_the_rest_together(ask: Ask) -> None:
+    """
+    The largest group keeps its name, and the counts add up to those of all.
+    """
+    body = ask({**COUNT, "group_by": ["kind"], "limit": 1}).json()
+
+    assert body["rows"] == [["a", 3], ["other", 4]]
+
+
 def test_each_tenant_sees_its_own(ask: Ask) -> None:
     """
     The same question by two tenants has two answers, and by a third one that has nothing none.
@@ -302,8 +325,6 @@ def test_a_token_of_dashboards_is_not_taken_for_a_free_one(ask: Ask) -> None:
     ("question", "place"),
     [
         ({"queries": {"a": COUNT}}, "queries"),
-        ({**COUNT, "compare": "previous_period"}, "compare"),
-        ({**COUNT, "limit": 10}, "limit"),
     ],
 )
 def test_what_is_of_a_later_version_is_refused_with_words(ask: Ask, question: Any, place: str) -> None:

@@ -70,8 +70,10 @@ def test_a_tenant_sees_its_own_metrics_and_fields(shelf: Shelf) -> None:
         {"metric": "uploads", "group_by": ("hidden",)},
         {"metric": "uploads", "conditions": (Condition(Dimension("hidden"), Operator.IN, ("secret",)),)},
         {"metric": "uploads", "bucket": Bucket.DAY},
+        {"metric": "uploads", "group_by": ("hidden", "kind"), "limit": 1},
+        {"metric": "uploads", "before": (START - (END - START), START), "group_by": ("hidden",)},
     ],
-    ids=["rows", "metric", "measure", "group", "filter", "bucket"],
+    ids=["rows", "metric", "measure", "group", "filter", "bucket", "limit", "before"],
 )
 def test_a_tenant_counts_no_row_of_another(shelf: Shelf, parts: dict[str, Any]) -> None:
     """

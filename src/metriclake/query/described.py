@@ -10,7 +10,7 @@ import msgspec
 
 from metriclake.openapi import Answer, Content, Example, Operation
 from metriclake.query.filters import MAX_FILTER_VALUES, MAX_FILTERS
-from metriclake.query.question import AGGREGATES, FILLS, MAX_GROUPS
+from metriclake.query.question import AGGREGATES, COMPARISONS, FILLS, MAX_GROUPS, MAX_LIMIT
 from metriclake.store import Bucket
 from metriclake.store.selection import BOUNDS
 
@@ -25,9 +25,18 @@ class Column(msgspec.Struct):
     unit: str | None
 
 
+class Span(msgspec.Struct, rename={"start": "from", "end": "to"}):
+    """
+    A period: `from` is inclusive, `to` exclusive.
+    """
+
+    start: str
+    end: str
+
+
 class Meta(msgspec.Struct, rename={"start": "from", "end": "to"}):
     """
-    What an answer covers, and how fresh it is.
+    What an answer covers, and how fresh it is; `previous` is the period that it is compared with.
     """
 
     start: str
@@ -36,11 +45,12 @@ class Meta(msgspec.Struct, rename={"start": "from", "end": "to"}):
     cached: bool
     fresh_as_of: str
     elapsed_ms: float
+    previous: Span | None = None
 
 
 class Answered(msgspec.Struct):
     """
-    The answer to a question: `time` where an interval was asked, then the dimensions, then `value`.
+    The answer to a question: `time` where an interval was asked, then the dimensions, `value`, `previous` if compared.
     """
 
     columns: list[Column]
@@ -138,6 +148,17 @@ _QUESTION: dict[str, Any] = {
         "group_by": {"type": "array", "items": {"type": "string"}, "maxItems": MAX_GROUPS, "uniqueItems": True},
         "filters": {"type": "array", "items": _FILTER, "maxItems": MAX_FILTERS},
         "fill": {"enum": list(FILLS), "default": "none"},
+        "compare": {
+            "enum": list(COMPARISONS),
+            "default": "none",
+            "description": "a column `previous` beside the value, by the position in the period",
+        },
+        "limit": {
+            "type": ["integer", "null"],
+            "minimum": 1,
+            "maximum": MAX_LIMIT,
+            "description": "so many groups, the largest over the whole range; the others are one group named `other`",
+        },
     },
     "additionalProperties": False,
 }
@@ -157,6 +178,8 @@ _EXAMPLES = (
     Example("unique", {**_COMMON, "measure": "severity", "aggregate": "unique"}),
     Example("filters", {**_COMMON, "filters": [{"dimension": "severity", "not_in": ["low"]},
                                                {"dimension": "severity", "exists": True}]}),
+    Example("compare", {**_COMMON, "interval": "day", "fill": "zero", "compare": "previous_period"}),
+    Example("largest", {**_COMMON, "group_by": ["severity"], "limit": 2}),
     Example("unknown-metric", {**_ASKED, "metric": "no"}, 400),
 )  # fmt: skip
 

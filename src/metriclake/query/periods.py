@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from metriclake._errors import Fault, InvalidQuestion
@@ -18,6 +18,9 @@ from metriclake.store import Bucket
 
 MAX_POINTS = 100_000
 """Intervals times groups that one answer may have."""
+
+_NONE = timedelta()
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +72,22 @@ def period_of(question: Question, now: datetime) -> Period:
         fault = Fault("interval", f"cuts the range into more than {MAX_POINTS} pieces", "take a longer one")
         raise InvalidQuestion((fault,))
     return Period(start, end, found)
+
+
+def period_before(period: Period, bucket: Bucket, zone: str) -> Period:
+    """
+    Return the period before one, to be laid beside it: as many intervals, cut at the ends as its own are.
+
+    So a day that is half over is held against the same half of a day. Without intervals it is as many seconds, which
+    end where the period starts.
+    """
+    if not period.starts:
+        return Period(max(EARLIEST, period.start - (period.end - period.start)), period.start)
+    starts = [period.starts[0]]
+    for _ in period.starts:
+        starts.append(intervals.start_of(starts[-1] - _TICK, bucket, zone))
+    *starts, next_start = reversed(starts)
+    ends = [*starts[1:], next_start]
+    start = min(starts[0] + max(_NONE, period.start - period.starts[0]), ends[0])
+    end = min(starts[-1] + (period.end - period.starts[-1]), ends[-1])
+    return Period(max(EARLIEST, start), max(EARLIEST, start, end), tuple(starts))

@@ -25,14 +25,28 @@ RATE = "rate"
 
 AGGREGATES = (*(aggregate.value for aggregate in Aggregate), RATE)
 FILLS = ("none", "zero", "null")
+PREVIOUS_PERIOD = "previous_period"
+COMPARISONS = ("none", PREVIOUS_PERIOD)
 MAX_GROUPS = 3
+MAX_LIMIT = 1000
 MAX_SPAN = timedelta(days=3660)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 """The engine's intervals start within these; events lie between 1970 and a day from now."""
 
-_KEYS = ("metric", "measure", "aggregate", "range", "interval", "timezone", "group_by", "filters", "fill")
-_LATER_KEYS = ("compare", "limit")
+_KEYS = (
+    "metric",
+    "measure",
+    "aggregate",
+    "range",
+    "interval",
+    "timezone",
+    "group_by",
+    "filters",
+    "fill",
+    "compare",
+    "limit",
+)
 _BARE = ("count", RATE)
 """The aggregates that need no measure."""
 
@@ -57,6 +71,8 @@ class Question:
     group_by: tuple[str, ...] = ()
     filters: tuple[Filter, ...] = ()
     fill: str = "none"
+    compared: bool = False
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +138,14 @@ class _Reader:
             group_by=self._group_by(),
             filters=self._filters(),
             fill=self._choice("fill", FILLS, "none"),
+            compared=self._choice("compare", COMPARISONS, "none") == PREVIOUS_PERIOD,
+            limit=self._limit(),
         )
         return Draft(question, tuple(self.faults))
 
     def _keys(self) -> None:
         for key in self.value:
-            if key in _LATER_KEYS:
-                self.fault(key, "is not in this version of metriclake yet")
-            elif key not in _KEYS:
+            if key not in _KEYS:
                 near = difflib.get_close_matches(key, _KEYS, n=1)
                 self.fault(key[:60], "is not part of a question", f"did you mean `{near[0]}`?" if near else "")
 
@@ -218,6 +234,17 @@ class _Reader:
         if len(value) > MAX_GROUPS or len(set(value)) < len(value):
             self.fault("group_by", f"takes up to {MAX_GROUPS} different dimensions")
         return tuple(value)
+
+    def _limit(self) -> int | None:
+        value = self.value.get("limit")
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_LIMIT:
+            self.fault("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
+            return None
+        if self.value.get("group_by") in (None, []):
+            self.fault("limit", "keeps the largest groups, and there are none", "name dimensions in `group_by`")
+        return value
 
     def _filters(self) -> tuple[Filter, ...]:
         filters, faults = read_filters(self.value.get("filters", []))

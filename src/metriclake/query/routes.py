@@ -17,7 +17,8 @@ from starlette.routing import BaseRoute, Route
 
 from metriclake._errors import Fault, InvalidBody, InvalidQuestion, NotAllowed
 from metriclake.problems import as_json
-from metriclake.query.plan import arrange, as_text, plan
+from metriclake.query.arrange import arrange, as_text
+from metriclake.query.plan import Plan, plan
 from metriclake.query.question import Draft, read
 from metriclake.store import Metric, TenantReader
 from metriclake.tokens import TenantClaims, verify_tenant
@@ -93,14 +94,7 @@ class Query:
         return {
             "columns": [{"name": column.name, "type": column.type, "unit": column.unit} for column in made.columns],
             "rows": rows,
-            "meta": {
-                "from": as_text(made.selection.start),
-                "to": as_text(made.selection.end),
-                "interval": made.selection.bucket.value,
-                "cached": False,
-                "fresh_as_of": as_text(fresh),
-                "elapsed_ms": round((time.perf_counter() - began) * 1000, 3),
-            },
+            "meta": {**_covered(made), "cached": False, "fresh_as_of": as_text(fresh), "elapsed_ms": _since(began)},
         }
 
     def list_metrics(self, claims: TenantClaims) -> dict[str, Any]:
@@ -136,6 +130,20 @@ def _allowed(claims: TenantClaims, metrics: dict[str, Metric]) -> dict[str, Metr
     if claims.metrics is None:
         return metrics
     return {name: metric for name, metric in metrics.items() if name in claims.metrics}
+
+
+def _covered(made: Plan) -> dict[str, Any]:
+    """
+    Return what of time an answer covers.
+    """
+    period, before = made.period, made.before
+    compared = {} if before is None else {"previous": {"from": as_text(before.start), "to": as_text(before.end)}}
+    bucket = made.selection.bucket.value
+    return {"from": as_text(period.start), "to": as_text(period.end), "interval": bucket, **compared}
+
+
+def _since(began: float) -> float:
+    return round((time.perf_counter() - began) * 1000, 3)
 
 
 def _described(metric: Metric, declared: Declared) -> dict[str, Any]:

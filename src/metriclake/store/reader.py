@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -85,7 +85,7 @@ class TenantReader:
         """
         statement = Statement()
         sql = SelectionText(selection, self._catalogue, self._tenant, statement).sql()
-        return Answer(list(_rows(self._read(sql, statement), selection)))
+        return _answer(self._read(sql, statement), selection)
 
     def _read(self, sql: str, statement: Statement) -> Sequence[tuple[Any, ...]]:
         try:
@@ -121,18 +121,20 @@ class TenantReader:
         }
 
 
-def _rows(found: Sequence[tuple[Any, ...]], selection: Selection) -> Iterator[tuple[Any, ...]]:
+def _answer(found: Sequence[tuple[Any, ...]], selection: Selection) -> Answer:
     """
-    Yield the rows of an answer: moments of seconds, and one value of the two that stand for it.
+    Return an answer: the rows of each period, moments of seconds, and one value of the two that stand for it.
     """
-    if selection.bucket is Bucket.NONE:
-        yield from ((*groups, _value(whole, value)) for *groups, whole, value in found)
-        return
+    periods: tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]] = ([], [])
     moments: dict[int, datetime] = {}
-    for seconds, *groups, whole, value in found:
-        if (start := moments.get(seconds)) is None:
-            start = moments[seconds] = datetime.fromtimestamp(seconds, UTC)
-        yield (start, *groups, _value(whole, value))
+    for *key, whole, value in found:
+        period = periods[key.pop(0) if selection.before is not None else 0]
+        if selection.bucket is not Bucket.NONE:
+            if (start := moments.get(key[0])) is None:
+                start = moments[key[0]] = datetime.fromtimestamp(key[0], UTC)
+            key[0] = start
+        period.append((*key, _value(whole, value)))
+    return Answer(*periods)
 
 
 def _value(whole: int | None, value: float | None) -> float | None:

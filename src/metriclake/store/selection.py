@@ -64,6 +64,9 @@ class Operator(StrEnum):
     LTE = "lte"
 
 
+OTHER = "other"
+"""The name, in each dimension, of the groups that are not among the largest."""
+
 BOUNDS = (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE)
 """The operators that compare with a number."""
 
@@ -124,7 +127,8 @@ class Selection:
     What to read of one metric in [start, end): one value for each interval and group.
 
     Without a `value` the rows themselves are counted. `edges` are the starts of the intervals, where the engine's own
-    would be others.
+    would be others. `before` is an earlier period, which is answered beside this one. With a `limit` only so many
+    groups keep their names, those with the largest values over [start, end), and the rows of all others are one group.
     """
 
     metric: str
@@ -137,6 +141,8 @@ class Selection:
     edges: tuple[datetime, ...] = ()
     group_by: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    before: tuple[datetime, datetime] | None = None
+    limit: int | None = None
 
     @property
     def whole(self) -> bool:
@@ -154,7 +160,8 @@ class Answer:
     """
     What the engine answered: the rows (interval's start where one was asked, dimensions, value) in their order.
 
-    An integer that 64 bits do not hold is a double.
+    `before` are those of the period before, where one was asked. An integer that 64 bits do not hold is a double.
     """
 
     rows: Sequence[tuple[Any, ...]]
+    before: Sequence[tuple[Any, ...]] = ()

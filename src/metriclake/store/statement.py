@@ -11,7 +11,17 @@ from typing import Any
 
 from metriclake.store.catalogue import ATTRIBUTE, DIMENSION, MEASURE, TEXT, Catalogue, Field, Place
 from metriclake.store.engine import DATABASE
-from metriclake.store.selection import BOUNDS, Aggregate, Bucket, Condition, Dimension, Measure, Operator, Selection
+from metriclake.store.selection import (
+    BOUNDS,
+    OTHER,
+    Aggregate,
+    Bucket,
+    Condition,
+    Dimension,
+    Measure,
+    Operator,
+    Selection,
+)
 
 _STARTS = {
     Bucket.MINUTE: "toStartOfMinute(time, {zone})",
@@ -47,9 +57,10 @@ class Statement:
 
 class SelectionText:
     """
-    One selection of one tenant as SQL: the interval's start in seconds, the groups, then the value twice.
+    One selection of one tenant as SQL.
 
-    `whole` is the value where it is an integer that 64 bits hold; `value` is it as a double.
+    Its columns, each where it is asked for: whether a row is of the period before; the interval's start in seconds; the
+    groups; then the value twice: `whole` where it is an integer that 64 bits hold, and `value` as a double.
     """
 
     def __init__(self, selection: Selection, catalogue: Catalogue, tenant: str, statement: Statement) -> None:
@@ -67,14 +78,34 @@ class SelectionText:
         Return the statement.
         """
         selection = self._selection
-        keys = [] if selection.bucket is Bucket.NONE else [f"toUnixTimestamp({self._bucket()}) AS bucket"]
-        keys += [f"{self._text(name)} AS g{index}" for index, name in enumerate(selection.group_by)]
-        names = ", ".join(key.rsplit(" AS ", 1)[1] for key in keys)
-        value = self._aggregate()
+        keys = {f"g{index}": group for index, group in enumerate(self._groups())}
+        if selection.bucket is not Bucket.NONE:
+            keys = {"bucket": f"toUnixTimestamp({self._bucket()})", **keys}
+        if selection.before is not None:
+            keys = {"earlier": f"time < {self._moment(selection.start)}", **keys}
+        value, names = self._aggregate(), ", ".join(keys)
         whole = f"accurateCastOrNull({value}, 'Int64')" if selection.whole else "NULL"
-        sql = f"SELECT {', '.join([*keys, f'{whole} AS whole', f'toFloat64({value}) AS value'])}"
-        sql += f" FROM {DATABASE}.metrics WHERE {' AND '.join(self._conditions())}"
+        columns = {**keys, "whole": whole, "value": f"toFloat64({value})"}
+        sql = f"SELECT {', '.join(f'{text} AS {name}' for name, text in columns.items())} {self._rows(self._times())}"
         return f"{sql} GROUP BY {names} ORDER BY {names}" if names else sql
+
+    def _groups(self) -> list[str]:
+        """
+        Return the groups' names; with a limit, of those that are not among the largest the name of the rest.
+
+        A group that has that name itself is part of the rest: no two rows are named alike.
+        """
+        selection = self._selection
+        names = [self._text(name) for name in selection.group_by]
+        if selection.limit is None:
+            return names
+        group, rest = ", ".join(names), ", ".join(f"'{OTHER}'" for _ in names)
+        within = self._within(selection.start, selection.end)
+        largest = f"SELECT {group} {self._rows(within)} GROUP BY {group} HAVING ({group}) <> ({rest})"
+        largest += (
+            f" ORDER BY {self._aggregate()} DESC NULLS LAST, {group} LIMIT {self._bind(selection.limit, 'UInt64')}"
+        )
+        return [f"if(({group}) IN ({largest}), {name}, '{OTHER}')" for name in names]
 
     def _bucket(self) -> str:
         selection = self._selection
@@ -83,15 +114,29 @@ class SelectionText:
             return f"toDateTime(roundDown(toUnixTimestamp(time), {edges}), 'UTC')"
         return _STARTS[selection.bucket].format(zone=self._bind(selection.zone))
 
-    def _conditions(self) -> list[str]:
+    def _rows(self, times: str) -> str:
+        """
+        Return where to read and which rows, of some times.
+        """
         selection = self._selection
-        return [
+        conditions = [
             f"tenant = {self._bind(self._tenant)}",
             f"metric = {self._bind(selection.metric)}",
-            f"time >= {self._moment(selection.start)}",
-            f"time < {self._moment(selection.end)}",
+            times,
             *(self._condition(condition) for condition in selection.conditions),
         ]
+        return f"FROM {DATABASE}.metrics WHERE {' AND '.join(conditions)}"
+
+    def _times(self) -> str:
+        """
+        Return the condition of the times of all periods.
+        """
+        selection = self._selection
+        within = self._within(selection.start, selection.end)
+        return within if selection.before is None else f"({within} OR {self._within(*selection.before)})"
+
+    def _within(self, start: datetime, end: datetime) -> str:
+        return f"time >= {self._moment(start)} AND time < {self._moment(end)}"
 
     def _moment(self, value: datetime) -> str:
         return f"fromUnixTimestamp64Micro({self._bind(int(value.timestamp() * 1_000_000), 'Int64')}, 'UTC')"

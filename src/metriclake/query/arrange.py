@@ -1,0 +1,111 @@
+"""
+Put the engine's rows into the answer as it was asked.
+
+Pure. Values are held by the position of their interval in its period, so that two periods can be laid side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import product
+from typing import Any
+
+from metriclake._errors import Fault, InvalidQuestion
+from metriclake.query.periods import MAX_POINTS, Period
+from metriclake.query.plan import Plan
+from metriclake.store import Aggregate, Answer
+from metriclake.store.selection import OTHER
+
+_Key = tuple[Any, ...]
+"""The position of an interval (0 where there are none), and the groups."""
+
+_Values = dict[_Key, Any]
+
+
+def arrange(made: Plan, answer: Answer) -> list[list[Any]]:
+    """
+    Return the rows of the answer: times as RFC 3339, absent dimensions as null, gaps filled as asked.
+
+    Raises InvalidQuestion where filling would make too many.
+    """
+    values = [_values(answer.rows, made.period, rate=made.rate)]
+    if made.before is not None:
+        values.append(_values(answer.before, made.before, rate=made.rate))
+    times = [[as_text(start)] for start in made.period.starts] or [[]]
+    absent = _absent(made)
+    return [
+        [*times[position], *(name or None for name in groups), *(found.get(key, absent) for found in values)]
+        for key in _keys(made, values)
+        for position, *groups in (key,)
+    ]
+
+
+def _values(rows: Sequence[tuple[Any, ...]], period: Period, *, rate: bool) -> _Values:
+    if period.starts:
+        positions = {start: position for position, start in enumerate(period.starts)}
+        values = {(_position(positions, row[0], period), *row[1:-1]): row[-1] for row in rows}
+    else:
+        values = {(0, *row[:-1]): row[-1] for row in rows}
+    if not rate:
+        return values
+    seconds = [period.seconds(position) for position in range(len(period.starts) or 1)]
+    return {key: None if value is None else value / seconds[key[0]] for key, value in values.items()}
+
+
+def _position(positions: dict[datetime, int], start: datetime, period: Period) -> int:
+    """
+    Return the position of an interval, also where the engine knows a zone's clocks otherwise than Python does.
+    """
+    found = positions.get(start)
+    return period.position(start) if found is None else found
+
+
+def _keys(made: Plan, values: Sequence[_Values]) -> Iterable[_Key]:
+    """
+    Return the keys of the answer's rows in their order: by time, then by groups, or the largest first.
+    """
+    starts, grouped = made.period.starts, bool(made.selection.group_by)
+    if not starts and not grouped:
+        return [(0,)]
+    if starts and made.fill != "none":
+        return _filled(made, {key[1:] for found in values for key in found} if grouped else {()})
+    keys = values[0] if len(values) == 1 else sorted({key for found in values for key in found})
+    if made.selection.limit is None or starts:
+        return keys
+    return sorted(keys, key=lambda key: _rank(key[1:], values[0].get(key)))
+
+
+def _filled(made: Plan, groups: set[_Key]) -> Iterable[_Key]:
+    """
+    Return a key for each interval of each group.
+    """
+    starts = made.period.starts
+    if len(starts) * len(groups) > MAX_POINTS:
+        fault = Fault("fill", f"would make more than {MAX_POINTS} rows", "take longer intervals or fewer groups")
+        raise InvalidQuestion((fault,))
+    return ((position, *group) for position, group in product(range(len(starts)), sorted(groups)))
+
+
+def _rank(groups: _Key, value: float | None) -> tuple[bool, bool, float, _Key]:
+    """
+    Return where a group stands among the largest: the rest at the end, before it what has no value.
+    """
+    return all(name == OTHER for name in groups), value is None, -(value or 0), groups
+
+
+def _absent(made: Plan) -> int | None:
+    """
+    Return what stands where there is no event: as `fill` says, and of everything together, as the store says.
+    """
+    if made.period.starts or made.selection.group_by:
+        return 0 if made.fill == "zero" else None
+    return 0 if made.selection.aggregate in (Aggregate.COUNT, Aggregate.UNIQUE) else None
+
+
+def as_text(moment: datetime) -> str:
+    """
+    Return a moment as RFC 3339 text in UTC.
+    """
+    text = moment.astimezone(UTC).isoformat()
+    return text.replace("+00:00", "Z")
