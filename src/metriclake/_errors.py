@@ -4,7 +4,8 @@ Every error that metriclake raises, on one screen.
 MetriclakeError
 ├── InvalidPipeline         the pipeline file has faults; carries all of them
 ├── InvalidPattern          an event pattern does not compile
-├── EventTooComplex         an event's arrays go beyond what a pattern may search
+├── InvalidEvent            an event's text is no JSON object
+├── EventTooComplex         an event goes beyond what matching it may cost
 ├── InvalidTransform        an input mapping does not compile
 ├── InvalidQuestion         a question cannot be asked; carries all its faults
 ├── InvalidToken            a key or token is missing, forged, expired or not for this
@@ -86,9 +87,15 @@ class InvalidPattern(MetriclakeError):  # noqa: N818
         self.column = None if place is None else place[1]
 
 
+class InvalidEvent(MetriclakeError):  # noqa: N818
+    """
+    The text of an event is no JSON object.
+    """
+
+
 class EventTooComplex(MetriclakeError):  # noqa: N818
     """
-    An event's arrays go beyond what a pattern may search; the message names the limit.
+    An event's arrays or texts go beyond what matching it may cost; the message names the limit.
     """
 
 
