@@ -5,7 +5,8 @@ MetriclakeError
 ├── InvalidPipeline         the pipeline file has faults; carries all of them
 ├── InvalidTemplate         a template to import cannot be read; carries all its faults
 ├── InvalidPattern          an event pattern does not compile
-├── EventTooComplex         an event's arrays go beyond what a pattern may search
+├── InvalidEvent            an event's text is no JSON object
+├── EventTooComplex         an event goes beyond what matching it may cost
 ├── InvalidTransform        a rule's input does not compile; carries all its faults
 ├── TransformFailed         an event cannot be made into what a rule's input says
 ├── InvalidQuestion         a question cannot be asked; carries all its faults
@@ -94,9 +95,15 @@ class InvalidPattern(MetriclakeError):  # noqa: N818
         self.column = None if place is None else place[1]
 
 
+class InvalidEvent(MetriclakeError):  # noqa: N818
+    """
+    The text of an event is no JSON object.
+    """
+
+
 class EventTooComplex(MetriclakeError):  # noqa: N818
     """
-    An event's arrays go beyond what a pattern may search; the message names the limit.
+    An event's arrays or texts go beyond what matching it may cost; the message names the limit.
     """
 
 

@@ -45,7 +45,7 @@ from metriclake._config import (
 from metriclake._errors import (
     DataDirectoryInUse,
     Fault,
-    InvalidBody,
+    InvalidEvent,
     InvalidPipeline,
     MetriclakeError,
 )
@@ -198,13 +198,13 @@ def _seconds(text: str) -> float:
 
 def explain_event(text: bytes, configured: Configured) -> Explanation:
     """
-    Tell what a pipeline file makes of a domain event, completed as a door would. Raises InvalidBody.
+    Tell what a pipeline file makes of a domain event, completed as a door would. Raises InvalidEvent.
     """
     read_event(text)
     now = datetime.now(UTC)
     accepted = accept_events([text], Ids(now), MAX_EVENT_BYTES)
     if accepted.rejected:
-        raise InvalidBody(f"no door takes this event: {accepted.rejected[0]['error']}")
+        raise InvalidEvent(f"no door takes this event: {accepted.rejected[0]['error']}")
     return explain(accepted.lines[0], configured.plan, now, configured.directory.resolve)
 
 

@@ -23,7 +23,7 @@ _TABLES = ("refused_before", "refused_after", "sums_before", "sums_after")
 
 def test_pattern(pattern: str, event: bytes) -> Asked:
     """
-    Return whether an event matches a pattern, and if not why. Raises InvalidPattern and InvalidBody.
+    Return whether an event matches a pattern, and if not why. Raises InvalidPattern and InvalidEvent.
     """
     compiled = Pattern.compile(pattern)
     mismatch = compiled.explain(read_event(event))

@@ -98,7 +98,7 @@ def accepts(alternative: Any, value: Any) -> bool:
     if operator == "anything-but":
         return not any(excluded(one, value) for one in (argument if isinstance(argument, list) else [argument]))
     if operator == "numeric":
-        return is_number(value) and all(
+        return is_double(value) and all(
             compare(sign, value, bound) for sign, bound in zip(argument[::2], argument[1::2], strict=True)
         )
     return isinstance(value, str) and TEXTS[operator](argument, value)
@@ -131,6 +131,13 @@ def compare(sign: str, value: float, bound: float) -> bool:
     return {
         "=": value == bound, "<": value < bound, "<=": value <= bound, ">": value > bound, ">=": value >= bound
     }[sign]  # fmt: skip
+
+
+def is_double(value: Any) -> bool:
+    """
+    Tell whether a scalar is a number that some double spells: EventBridge compares no other.
+    """
+    return is_number(value) and Decimal(repr(value)) == Decimal(repr(float(value)))
 
 
 def is_number(value: Any) -> bool:

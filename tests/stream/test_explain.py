@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from metriclake._errors import InvalidBody
+from metriclake._errors import InvalidEvent
 from metriclake.stream import Plan, explain
 from metriclake.stream.explain import Explanation
 from stream.plans import event, plan
@@ -79,5 +79,5 @@ def test_what_is_no_event_is_refused(text: bytes) -> None:
     """
     A text that is no JSON object is an error that says so.
     """
-    with pytest.raises(InvalidBody, match="JSON"):
+    with pytest.raises(InvalidEvent, match="JSON"):
         explain(text, plan(), NOW, lambda _tenants: {})

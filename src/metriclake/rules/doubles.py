@@ -7,20 +7,20 @@ fraction has been decoded to a double before it gets here, so the spelling of an
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable, Hashable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-COMPARISONS: dict[str, Callable[[float, float], bool]] = {
-    "=": float.__eq__, "<": float.__lt__, "<=": float.__le__, ">": float.__gt__, ">=": float.__ge__,
-}  # fmt: skip
+COMPARISONS = ("=", "<", "<=", ">", ">=")
 """The operators of `numeric`."""
 
 _EXACT_INTEGERS = 2**53
 _MORE_DIGITS = 10**17
 """From here on an integer has more digits than the shortest decimal of a double, which then ends with zeros."""
 
-_INFINITY = float("inf")
+_GREATEST = sys.float_info.max
 
 
 def double_of(spelling: str) -> float | None:
@@ -63,14 +63,28 @@ def integer_key(value: int) -> Hashable:
     return ("integer", value)
 
 
-def on_one_side(operator: str, bound: float) -> Callable[[Any], bool]:
+def ends_of(operator: str, bound: float) -> tuple[float, float]:
     """
-    Return a test of numbers on one side of a bound; infinity is no number of JSON and on no side.
+    Return the least and the greatest double that an operator accepts; infinity is no number of JSON.
     """
-    holds = COMPARISONS[operator]
+    return {
+        "=": (bound, bound),
+        "<": (-_GREATEST, math.nextafter(bound, -math.inf)),
+        "<=": (-_GREATEST, bound),
+        ">": (math.nextafter(bound, math.inf), _GREATEST),
+        ">=": (bound, _GREATEST),
+    }[operator]
+
+
+def between(least: float, greatest: float) -> Callable[[Any], bool]:
+    """
+    Return a test of numbers from the least to the greatest, both included.
+    """
 
     def accepts(value: Any) -> bool:
-        double = value if type(value) is float else double_in(value)
-        return double is not None and -_INFINITY < double < _INFINITY and holds(double, bound)
+        if type(value) is float:
+            return least <= value <= greatest
+        double = double_in(value)
+        return double is not None and least <= double <= greatest
 
     return accepts

@@ -96,6 +96,20 @@ class Pattern:
         """
         return bool(self._index.of_event(event))
 
+    def matches_json(self, text: bytes | str) -> bool:
+        """
+        Tell whether an event that is JSON text matches: as `matches` once it is decoded, but at less cost.
+
+        Only what the pattern looks at is decoded. So a fault elsewhere, bytes that are no UTF-8 for one, need not be
+        noticed.
+
+        Raises:
+            InvalidEvent: The text is no JSON object.
+            EventTooComplex: The event is longer than `MOST_BYTES` of `eventtext`, or otherwise beyond the limits.
+
+        """
+        return bool(self._index.of_text(text))
+
     def explain(self, event: Mapping[str, Any]) -> Mismatch | None:
         """
         Tell why a decoded event does not match: which key fails, on which value, and what was wanted. None if it does.

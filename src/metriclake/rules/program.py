@@ -8,17 +8,21 @@ the other in a function made for them. For two ways that want a `source`, one of
         if 'detail.size' in event: return None
         v0 = event.get('source', UNSET)
         o1 = event.get('detail', EMPTY)
-        if type(o1) is not dict: return None
+        if type(o1) is not dict: return arrays(event)
         v1 = o1.get('size', UNSET)
         if type(v0) in LISTS or type(v1) in LISTS: return lists((v0, v1,))
         found = []
-        if a0(v0): found.append(0)
-        if a1(v0) and a2(v1): found.append(1)
+        if 0 not in found and a0(v0): found.append(0)
+        if 1 not in found and a1(v0) and a2(v1): found.append(1)
         return found if len(found) < 2 else sorted(found)
 
 where `a0`, `a1` and `a2` are the tests of leaves. It returns the numbers of the rules that the event satisfies, and
-None for an unusual event. For the part of a text that a shape's decoder takes, the values are attributes of it instead.
-For values among which are lists there is a third one, `lists`: it asks for one element that a test accepts.
+None for an unusual event. There are others like it:
+
+- for the part of a text that a shape's decoder takes: its values are attributes;
+- `lists`, for values at the ends of paths some of which are lists: one element that a test accepts is enough;
+- `arrays`, for events with arrays of objects on the paths: of the paths behind such an array there is a row of values
+  for each object, and all tests of a way behind one array have to hold in one row of it.
 """
 
 from __future__ import annotations
@@ -26,179 +30,240 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import UNSET
 
 from metriclake.rules.leaf import key_of
-from metriclake.rules.shape import LISTS, Shape, Tree, attribute, dotted, flat
+from metriclake.rules.rows import Inside, objects_in, satisfied_in_rows
+from metriclake.rules.shape import LISTS, Tree, attribute, dotted, flat
 from metriclake.rules.ways import Filed, Trial, satisfied, satisfied_somewhere
 
 Match = Callable[[Any], Sequence[int] | None]
 """Returns the numbers of the rules that something of an event satisfies, ascending; None for an unusual event."""
 
-_MOST_WRITTEN = 64
-"""How many ways are written out; more are walked."""
+_MOST_WRITTEN = 256
+"""How many tests are written out; where there are more, the ways are walked."""
 
 _FEW = 8
 """So few keys with dots are looked for one by one."""
 
 
-class _Style(NamedTuple):
-    """
-    How values are tested: a test of one, a look-up of those filed under one, and what walks ways that are not written.
-    """
-
-    test: str
-    filed: tuple[str, ...]
-    satisfied: Callable[[Iterable[Trial], Sequence[Any], list[int]], None]
-
-
-_SCALARS = _Style(
-    "{test}(v{at})",
-    (
-        "ways = None if v{at} is UNSET else table{at}.get(v{at} if type(v{at}) is str else key_of(v{at}))",
-        "if ways: satisfied(ways, {values}, found)",
-    ),
-    satisfied,
-)
-_WITH_LISTS = _Style(
-    "(any(map({test}, v{at})) if type(v{at}) is list else {test}(v{at}))",
-    (
-        "for value in v{at} if type(v{at}) is list else (v{at},):",
-        "    satisfied(table{at}.get(key_of(value), ()), {values}, found)",
-    ),
-    satisfied_somewhere,
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
-    What a function is written of: the ways, and how many paths they have.
+    What functions are written of: the ways, the keys on their paths, and how many paths there are.
 
-    A text longer than `longest` at one of the paths `searched` makes an event unusual; so does every list where the
-    tests are not `light`.
+    `of_text` tells that values are taken from parts of texts, not from decoded events. A text longer than `longest` at
+    one of the paths `searched` makes an event unusual; so does an array of more than `most_rows` objects.
     """
 
     filed: Filed
+    tree: Tree
     paths: int
-    searched: tuple[int, ...]
+    of_text: bool
+    searched: frozenset[int]
     longest: int
-    light: bool
+    most_rows: int
 
 
-def of_events(plan: Plan, shape: Shape, lists: Match) -> Match:
+def usual(plan: Plan, lists: Match, arrays: Match) -> Match:
     """
-    Return the function for decoded events.
+    Return the function for events; it leaves to others those with lists or arrays of objects on the paths.
     """
-    names = {"EMPTY": {}, "lists": lists}
-    return _written(plan, (*_lookups(shape.tree, "event", names, count(1)), *_checks(plan)), names, _SCALARS)
-
-
-def of_parts(plan: Plan, shape: Shape, lists: Match) -> Match:
-    """
-    Return the function for the parts that a shape's decoder takes of texts, or a larger one's.
-    """
-    return _written(plan, (*_attributes(shape.tree, "event"), *_checks(plan)), {"lists": lists}, _SCALARS)
+    program = _Program(plan)
+    program.names |= {"lists": lists, "arrays": arrays}
+    program.read(plan.tree, "event", "return arrays(event)")
+    program.check(range(plan.paths), f"return lists({program.values})")
+    return program.finished()
 
 
 def of_lists(plan: Plan) -> Match:
     """
     Return the function for the values at the paths, some of which are lists.
     """
-    if plan.searched or not plan.light:
-        return lambda _values: None
-    return _written(plan, _flattened(plan), {}, _WITH_LISTS)
-
-
-def _written(plan: Plan, head: Sequence[str], names: dict[str, Any], style: _Style) -> Match:
-    """
-    Return the function that begins with these lines and goes on with the tests of the ways.
-    """
-    names |= {"UNSET": UNSET, "LISTS": LISTS, "flat": flat, "key_of": key_of, "satisfied": style.satisfied}
-    lines = ["def match(event):", *head, "found = []", *_tests(plan, names, style)]
-    lines.append("return found if len(found) < 2 else sorted(found)")
-    exec("\n    ".join(lines), names)  # noqa: S102 - made of numbers and quoted keys
-    match: Match = names["match"]
-    return match
-
-
-def _lookups(tree: Tree, node: str, names: dict[str, Any], numbers: Iterator[int]) -> Iterator[str]:
-    """
-    Yield the lines that look up the keys of one object, and of those in it.
-    """
-    with_dots = list(dotted(tree))
-    if len(with_dots) > _FEW:
-        names[f"dotted_{node}"] = frozenset(with_dots)
-        yield f"if not dotted_{node}.isdisjoint({node}): return None"
-    elif with_dots:
-        yield f"if {' or '.join(f'{key!r} in {node}' for key in with_dots)}: return None"
-    for name, inner in tree.items():
-        if isinstance(inner, int):
-            yield f"v{inner} = {node}.get({name!r}, UNSET)"
-        else:
-            below = f"o{next(numbers)}"
-            yield f"{below} = {node}.get({name!r}, EMPTY)"
-            yield f"if type({below}) is not dict: return None"
-            yield from _lookups(inner, below, names, numbers)
-
-
-def _attributes(tree: Tree, node: str) -> Iterator[str]:
-    """
-    Yield the lines that take the values out of a part.
-    """
-    for name, inner in tree.items():
-        if isinstance(inner, int):
-            yield f"v{inner} = {node}.{attribute(name)}"
-        else:
-            yield from _attributes(inner, f"{node}.{attribute(name)}")
-
-
-def _checks(plan: Plan) -> Iterator[str]:
-    """
-    Yield the lines that let lists and long texts go another way.
-    """
-    kinds = " or ".join(f"type(v{at}) in LISTS" for at in range(plan.paths))
-    yield f"if {kinds}: return lists({_all_values(plan)})"
-    for at in plan.searched:
-        yield f"if type(v{at}) is str and len(v{at}) > {plan.longest}: return None"
-
-
-def _flattened(plan: Plan) -> list[str]:
-    """
-    Return the lines that take the values, here the function's argument, and go on with short lists of scalars only.
-    """
-    lines = [f"{_all_values(plan)} = event"]
+    program = _Program(plan, "(any(map({test}, v{at})) if type(v{at}) is list else {test}(v{at}))")
+    program.names |= {"flat": flat, "satisfied": satisfied_somewhere}
+    program.write(f"{program.values} = event")
     for at in range(plan.paths):
-        lines.append(f"if type(v{at}) in LISTS:")
-        lines.append(f"    v{at} = flat(v{at})")
-        lines.append(f"    if v{at} is None: return None")
-    return lines
+        program.write(f"if type(v{at}) in LISTS:", f"    v{at} = flat(v{at})", f"    if v{at} is None: return None")
+    return program.finished()
 
 
-def _tests(plan: Plan, names: dict[str, Any], style: _Style) -> Iterator[str]:
+def of_arrays(plan: Plan, arrays: frozenset[str]) -> Match:
     """
-    Yield the lines that try the ways: those filed under a value, and the rest.
+    Return the function for events with arrays of objects behind these paths, and behind no others.
     """
-    for at, table in plan.filed.tables:
-        names[f"table{at}"] = table
-        for line in style.filed:
-            yield line.format(at=at, values=_all_values(plan))
-    rest = plan.filed.rest
-    if len(rest) > _MOST_WRITTEN or any(trial.shared for trial in rest):
-        names["rest"] = rest
-        yield f"satisfied(rest, {_all_values(plan)}, found)"
-        return
-    numbers = count()
-    for trial in rest:
-        tests = []
+    program = _Program(plan, arrays=arrays)
+    program.names |= {"objects_in": objects_in, "most": plan.most_rows, "in_rows": satisfied_in_rows}
+    program.read(plan.tree, "event", "return None")
+    program.check((at for at in range(plan.paths) if at not in program.inside), "return None")
+    program.names["inside"] = program.inside
+    return program.finished()
+
+
+class _Program:
+    """
+    A function while it is written: its lines, and the names that they use.
+
+    `test` is how a value is tested. `inside` are the positions of the paths behind arrays.
+    """
+
+    def __init__(self, plan: Plan, test: str = "{test}(v{at})", arrays: frozenset[str] = frozenset()) -> None:
+        self.names: dict[str, Any] = {
+            "UNSET": UNSET, "LISTS": LISTS, "EMPTY": {}, "key_of": key_of, "satisfied": satisfied,
+        }  # fmt: skip
+        self.inside: dict[int, Inside] = {}
+        self._plan = plan
+        self._test = test
+        self._arrays = arrays
+        self._rows: list[str] = []
+        self._lines = ["def match(event):"]
+        self._depth = 1
+        self._objects = count(1)
+        self._accepts = count()
+
+    def write(self, *lines: str) -> None:
+        """
+        Add lines, as deep as the last ones.
+        """
+        self._lines.extend("    " * self._depth + line for line in lines)
+
+    def read(self, tree: Tree, node: str, otherwise: str, above: str = "") -> None:
+        """
+        Add the lines that take the values behind an object, and do otherwise where one on the way is no object.
+        """
+        if not self._plan.of_text:
+            self._look_for_dots(list(dotted(tree)), node)
+        for name, inner in tree.items():
+            default = "UNSET" if isinstance(inner, int) else "EMPTY"
+            behind = f"{node}.{attribute(name)}" if self._plan.of_text else f"{node}.get({name!r}, {default})"
+            if isinstance(inner, int):
+                self.write(f"v{inner} = {behind}")
+            elif above + name in self._arrays:
+                self._read_rows(inner, behind, f"{above}{name}.")
+            else:
+                below = f"o{next(self._objects)}"
+                no_object = f"type({below}) is list" if self._plan.of_text else f"type({below}) is not dict"
+                self.write(f"{below} = {behind}", f"if {no_object}: {otherwise}")
+                self.read(inner, below, otherwise, f"{above}{name}.")
+
+    def _look_for_dots(self, keys: Sequence[str], node: str) -> None:
+        """
+        Add the line that looks for keys with dots; in the parts of texts there are none.
+        """
+        if len(keys) > _FEW:
+            self.names[f"dotted_{node}"] = frozenset(keys)
+            self.write(f"if not dotted_{node}.isdisjoint({node}): return None")
+        elif keys:
+            self.write(f"if {' or '.join(f'{key!r} in {node}' for key in keys)}: return None")
+
+    def _read_rows(self, tree: Tree, array: str, above: str) -> None:
+        """
+        Add the lines that make rows of values of the objects in an array.
+        """
+        number, ends = len(self._rows), list(_ends(tree))
+        rows, row = f"r{number}", _tuple(f"v{at}" for at in ends)
+        self.write(f"objects = objects_in({array}, most)", "if objects is None: return None")
+        self.write(f"{rows} = []", f"for e{number} in objects:")
+        self._depth += 1
+        self.read(tree, f"e{number}", "return None", above)
+        self.check(ends, "return None")
+        self.write(f"{rows}.append({row})")
+        self._depth -= 1
+        self._rows.append(row)
+        self.inside |= {at: Inside(number, column) for column, at in enumerate(ends)}
+
+    def check(self, positions: Iterable[int], otherwise: str) -> None:
+        """
+        Add the lines that do otherwise where a value is a list, and that find texts that are too long.
+        """
+        ends = list(positions)
+        if ends:
+            self.write(f"if {' or '.join(f'type(v{at}) in LISTS' for at in ends)}: {otherwise}")
+        for at in ends:
+            if at in self._plan.searched:
+                self.write(f"if type(v{at}) is str and len(v{at}) > {self._plan.longest}: return None")
+
+    @property
+    def values(self) -> str:
+        """
+        All values in the order of their paths; None for those that are in rows.
+        """
+        return _tuple("None" if at in self.inside else f"v{at}" for at in range(self._plan.paths))
+
+    def finished(self) -> Match:
+        """
+        Return the function: what was written, and then the tests of the ways.
+        """
+        self.write("found = []")
+        for at, table in self._plan.filed.tables:
+            self.names[f"table{at}"] = table
+            self._look_up_filed(at)
+        rest = self._plan.filed.rest
+        if sum(len(trial.leaves) for trial in rest) > _MOST_WRITTEN or any(trial.shared for trial in rest):
+            self.names["rest"] = rest
+            self.write(self._walk("rest"))
+        else:
+            for trial in rest:
+                self.write(f"if {trial.rule} not in found and {self._tests(trial)}: found.append({trial.rule})")
+        self.write("return found if len(found) < 2 else sorted(found)")
+        exec("\n".join(self._lines), self.names)  # noqa: S102 - made of numbers and of quoted keys
+        match: Match = self.names["match"]
+        return match
+
+    def _look_up_filed(self, at: int) -> None:
+        """
+        Add the lines that try the ways filed under the values of a path.
+        """
+        find = f"ways = table{at}.get(v{at} if type(v{at}) is str else key_of(v{at}))"
+        found = f"    if ways: {self._walk('ways')}"
+        if at in self.inside:
+            array = self.inside[at].array
+            self.write(f"for key in {{key_of(v{at}) for {self._rows[array]} in r{array}}}:")
+            self.write(f"    ways = table{at}.get(key)", found)
+        elif self.names["satisfied"] is satisfied_somewhere:
+            self.write(f"for value in v{at} if type(v{at}) is list else (v{at},):")
+            self.write(f"    ways = table{at}.get(key_of(value))", found)
+        else:
+            self.write(f"if v{at} is not UNSET:", f"    {find}", found)
+
+    def _walk(self, ways: str) -> str:
+        """
+        Return the call that tries ways that are not written out.
+        """
+        if not self._rows:
+            return f"satisfied({ways}, {self.values}, found)"
+        rows = _tuple(f"r{number}" for number in range(len(self._rows)))
+        return f"in_rows({ways}, {self.values}, {rows}, inside, found)"
+
+    def _tests(self, trial: Trial) -> str:
+        """
+        Return the tests of one way; those behind one array have to hold in one of its rows.
+        """
+        outside: list[str] = []
+        by_array: dict[int, list[str]] = {}
         for at, accepts in trial.own:
-            name = f"a{next(numbers)}"
-            names[name] = accepts
-            tests.append(style.test.format(test=name, at=at))
-        yield f"if {' and '.join(tests)} and {trial.rule} not in found: found.append({trial.rule})"
+            name = f"a{next(self._accepts)}"
+            self.names[name] = accepts
+            if at in self.inside:
+                by_array.setdefault(self.inside[at].array, []).append(f"{name}(v{at})")
+            else:
+                outside.append(self._test.format(test=name, at=at))
+        rows = (f"any({' and '.join(tests)} for {self._rows[array]} in r{array})" for array, tests in by_array.items())
+        return " and ".join((*outside, *rows))
 
 
-def _all_values(plan: Plan) -> str:
-    return f"({''.join(f'v{at},' for at in range(plan.paths))})"
+def _tuple(names: Iterable[str]) -> str:
+    return f"({', '.join(names)},)"
+
+
+def _ends(tree: Tree) -> Iterator[int]:
+    """
+    Yield the positions of the paths that end below an object.
+    """
+    for inner in tree.values():
+        if isinstance(inner, int):
+            yield inner
+        else:
+            yield from _ends(inner)

@@ -4,7 +4,7 @@ Read what `numeric` says: numbers equal to one, beyond one, or between two.
 
 from __future__ import annotations
 
-from metriclake.rules.doubles import COMPARISONS, double_of, on_one_side
+from metriclake.rules.doubles import COMPARISONS, between, double_of, ends_of
 from metriclake.rules.jsontext import Token, Tokens
 from metriclake.rules.leaf import Accepts, Alternatives
 
@@ -29,7 +29,7 @@ def read_numeric(tokens: Tokens, into: Alternatives) -> None:
     bottom = _operand(tokens, number, operator.text)
     token = tokens.next()
     if token.kind == "]":
-        into.ranges.append(on_one_side(operator.text, comparable(tokens, bottom)))
+        into.ranges.append(between(*ends_of(operator.text, comparable(tokens, bottom))))
     elif operator.text in {"=", "<", "<="}:
         tokens.refuse(_TOO_MANY, _HINT)
     else:
@@ -51,8 +51,7 @@ def _read_between(tokens: Tokens, token: Token, lower: str, bottom: str) -> Acce
     low, high = comparable(tokens, bottom), comparable(tokens, top)
     if low >= high:
         tokens.refuse("Bottom must be less than top", "No number lies in this range.")
-    above, below = on_one_side(lower, low), on_one_side(token.text, high)
-    return lambda value: above(value) and below(value)
+    return between(ends_of(lower, low)[0], ends_of(token.text, high)[1])
 
 
 def _operand(tokens: Tokens, token: Token, operator: str) -> str:

@@ -13,7 +13,7 @@ Of two equal keys in a text the last counts, as it does in a decoded event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Annotated, Any
@@ -21,14 +21,16 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
+from metriclake.rules.eventtext import Decode, limited
+
+MOST_KEYS = 256
+"""How many keys a shape may have: looking for more costs more than walking what the event has."""
+
 MOST_FIELDS = 128
 """How many keys one object of a shape may have: msgspec compares a key with one field after the other."""
 
 MOST_ELEMENTS = 16
 """How many scalars an array at the end of a path may have."""
-
-UNUSUAL = msgspec.ValidationError
-"""What is raised where a text does not fit a shape."""
 
 Tree = dict[str, Any]
 """The keys of an object of a shape: behind each the tree of its object, or the number of the path that ends there."""
@@ -47,13 +49,14 @@ class Shape:
 
     tree: Tree
 
-    def decoder(self) -> Callable[[bytes | str], Any] | None:
+    def decoder(self) -> Decode | None:
         """
-        Return what takes the part of an event that is JSON text; there is none where an object has too many keys.
+        Return what takes the part of an event that is JSON text.
 
-        It raises `UNUSUAL`, or what msgspec raises for no JSON.
+        There is none where an object has too many keys, or one with a character that JSON escapes. An unusual event
+        does not fit: it makes `eventtext` raise one of its `FAULTS`, as what is no JSON does.
         """
-        return msgspec.json.Decoder(_type_of(self.tree)).decode if _is_small(self.tree) else None
+        return limited(_type_of(self.tree)) if _has_type(self.tree) else None
 
 
 def flat(value: Any) -> Any:
@@ -69,10 +72,10 @@ def shape_of(paths: Sequence[str]) -> Shape | None:
     """
     Return the shape of these paths.
 
-    There is none where a path goes on behind another's end, or a key is no text of JSON.
+    There is none where a path goes on behind another's end, a key is no text of JSON, or there are too many keys.
     """
     tree: Tree = {}
-    if any("\ud800" <= char <= "\udfff" for path in paths for char in path):
+    if len(paths) > MOST_KEYS or any("\ud800" <= char <= "\udfff" for path in paths for char in path):
         return None
     for number, path in enumerate(paths):
         *names, last = path.split(".")
@@ -83,7 +86,7 @@ def shape_of(paths: Sequence[str]) -> Shape | None:
                 return None
         if node.setdefault(last, number) is not number:
             return None
-    return Shape(tree)
+    return Shape(tree) if _keys_in(tree) <= MOST_KEYS else None
 
 
 def dotted(tree: Tree, above: str = "") -> Iterator[str]:
@@ -104,13 +107,22 @@ def attribute(name: str) -> str:
     return f"k{name.encode().hex()}"
 
 
-def _is_small(tree: Tree) -> bool:
+def _keys_in(tree: Tree) -> int:
     """
-    Tell whether no object has more keys than a shape may have, those with dots counted.
+    Return how many keys an object of a shape has, with those of the objects in it.
+    """
+    return len(tree) + sum(_keys_in(inner) for inner in tree.values() if not isinstance(inner, int))
+
+
+def _has_type(tree: Tree) -> bool:
+    """
+    Tell whether no object has more keys than a type may have, those with dots counted, or one that a type cannot name.
     """
     if len(tree) + len(list(islice(dotted(tree), MOST_FIELDS))) > MOST_FIELDS:
         return False
-    return all(_is_small(inner) for inner in tree.values() if not isinstance(inner, int))
+    if any(char in '"\\' or char < " " for name in tree for char in name):
+        return False
+    return all(_has_type(inner) for inner in tree.values() if not isinstance(inner, int))
 
 
 def _type_of(tree: Tree) -> type[Struct]:
@@ -123,6 +135,7 @@ def _type_of(tree: Tree) -> type[Struct]:
             fields.append((attribute(name), Any, msgspec.field(name=name, default=UNSET)))
         else:
             type_ = _type_of(inner)
-            fields.append((attribute(name), type_, msgspec.field(name=name, default=type_())))
+            several = type_ | list[type_ | list[type_]]  # type: ignore[valid-type] # a type that is a value
+            fields.append((attribute(name), several, msgspec.field(name=name, default=type_())))
     fields.extend((attribute(name), _Never, msgspec.field(name=name, default=1)) for name in dotted(tree))
     return msgspec.defstruct("Part", fields, frozen=True, gc=False)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from metriclake._errors import InvalidBody, TransformFailed
+from metriclake._errors import InvalidEvent, TransformFailed
 from metriclake.event import DropReason, MetricEvent, tenant_of
 from metriclake.rules import Mismatch, Rule
 from metriclake.rules.ruleset import DEFAULT_BUS
@@ -65,7 +65,7 @@ def explain(
     Explain a domain event, a JSON text, as of `now`; `resolve` asks the tenants' directory.
 
     Raises:
-        InvalidBody: The text is no JSON object.
+        InvalidEvent: The text is no JSON object.
         EventTooComplex: The event's arrays or texts are beyond the rules' limits.
 
     """
@@ -82,14 +82,14 @@ def explain(
 
 def read_event(text: bytes) -> dict[str, Any]:
     """
-    Return an event as the rules see it; raises InvalidBody where the text is no JSON object.
+    Return an event as the rules see it; raises InvalidEvent where the text is no JSON object.
     """
     try:
         event = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidBody(f"the event is not JSON: {error}") from error
+        raise InvalidEvent(f"the event is not JSON: {error}") from error
     if not isinstance(event, dict):
-        raise InvalidBody("the event must be a JSON object")
+        raise InvalidEvent("the event must be a JSON object")
     return event
 
 
