@@ -8,7 +8,7 @@ from metriclake.stream.cached import CachedDirectory
 from metriclake.stream.compose import Plan
 from metriclake.stream.composer import RemoteComposer, serve
 from metriclake.stream.directory import CurrentDirectory, Directory, DirectoryState, FileDirectory, NoDirectory
-from metriclake.stream.explain import Explanation, explain, read_event
+from metriclake.stream.explanation import Explanation, explain, read_event
 from metriclake.stream.lake import SUFFIXES, Lake
 from metriclake.stream.preview import Preview
 from metriclake.stream.refused import Refusals, Terms

@@ -13,7 +13,7 @@ import pytest
 
 from metriclake._errors import InvalidEvent
 from metriclake.stream import Plan, explain
-from metriclake.stream.explain import Explanation
+from metriclake.stream.explanation import Explanation
 from stream.plans import event, plan
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
