@@ -29,10 +29,12 @@ lint: .venv/.dev ## Check style and types of source, tests and benchmarks
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: .venv/.embedded ## Measure the main job, the store and inputs; the first two also into benchmarks/results/
+bench: .venv/.embedded ## Measure the main job, rules, inputs, the store and questions; figures also go to benchmarks/results/
 	$(BIN)/python benchmarks/main_job.py
-	$(BIN)/python benchmarks/store_shape.py
+	$(BIN)/python benchmarks/rules.py
 	$(BIN)/python benchmarks/inputs.py
+	$(BIN)/python benchmarks/store_shape.py
+	$(BIN)/python benchmarks/questions.py
 
 torture: .venv/.dev ## Kill servers, cut their power, fill their disk; 10 million hostile bytes at every door
 	METRICLAKE_TORTURE_KILLS=40 METRICLAKE_TORTURE_CUTS=40 \
