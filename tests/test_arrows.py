@@ -5,6 +5,7 @@ Which part may know which: held for every source file.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from importlib.util import resolve_name
 from pathlib import Path
@@ -162,3 +163,12 @@ def test_sql_stands_in_store_and_journal(file: Path) -> None:
     found = [text for text in texts if "SELECT " in text or "INSERT INTO" in text]
 
     assert module_of(file).partition(".")[0] in {"store", "journal"} or found == []
+
+
+def test_each_test_module_has_a_name_of_its_own() -> None:
+    """
+    Pytest takes two test modules of one name for one and the same, and collects the first of them alone.
+    """
+    names = Counter(file.name for file in Path(__file__).parent.rglob("test_*.py"))
+
+    assert [name for name, number in names.items() if number > 1] == []
