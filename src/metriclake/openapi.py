@@ -82,7 +82,7 @@ class Header:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    What a status brings; no media for a body of any kind.
+    What a status brings; no media for a body of any kind. Several schemas in a tuple are those that it may have.
     """
 
     what: str
@@ -188,7 +188,8 @@ def _schemas(operations: Iterable[Operation]) -> tuple[dict[int, Schema], dict[s
     """
     taken = [content.schema for operation in operations for content in operation.takes]
     answered = [answer.schema for operation in operations for answer in operation.answers.values()]
-    found = [kind for kind in (*taken, *answered) if not isinstance(kind, dict)]
+    offered = [one for kind in (*taken, *answered) for one in (kind if isinstance(kind, tuple) else (kind,))]
+    found = [kind for kind in offered if not isinstance(kind, dict)]
     types = list({id(kind): kind for kind in (Problem, *found)}.values())
     schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
     return {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}, components
@@ -253,6 +254,8 @@ def _headers(**more: str) -> dict[str, Any]:
 
 
 def _schema(kind: Any, schemas: Mapping[int, Schema]) -> Schema:
+    if isinstance(kind, tuple):
+        return {"anyOf": [_schema(one, schemas) for one in kind]}
     found: Schema = kind if isinstance(kind, dict) else schemas[id(kind)]
     return found
 

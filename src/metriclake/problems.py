@@ -84,10 +84,27 @@ async def on_error(_request: Request, error: Exception) -> Response:
         return problem(503, "The store did not answer", "try again; the server's log says why", headers=_RETRY)
     if isinstance(error, JournalError) and not isinstance(error, JournalFull):
         _LOG.error("the journal did not take a request", extra={"error": str(error)})
-    for kind, status, title, headers in _ANSWERS:
-        if isinstance(error, kind):
-            return problem(status, title, str(error), _faults(error), {**headers, **_wait(error)})
-    return problem(500, "Internal error", "the server's log says what happened")
+    if not isinstance(error, MetriclakeError):
+        return problem(500, "Internal error", "the server's log says what happened")
+    status, title, headers = _told(error)
+    return problem(status, title, str(error), _faults(error), {**headers, **_wait(error)})
+
+
+def refusal(error: MetriclakeError) -> dict[str, Any]:
+    """
+    Return one of our errors as a problem document inside of an answer: of one of several questions that were asked.
+    """
+    status, title, _ = _told(error)
+    body = {"type": "about:blank", "title": title, "status": status, "detail": str(error)}
+    faults = _faults(error)
+    return body if faults is None else {**body, "errors": faults}
+
+
+def _told(error: MetriclakeError) -> tuple[int, str, dict[str, str]]:
+    """
+    Return the status, the title and the headers of one of our errors.
+    """
+    return next((status, title, headers) for kind, status, title, headers in _ANSWERS if isinstance(error, kind))
 
 
 def _wait(error: MetriclakeError) -> dict[str, str]:

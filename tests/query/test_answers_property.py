@@ -5,20 +5,23 @@ THE property of questions: the store's answer is what plain Python makes of the 
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from metriclake.query import plan, read
 from metriclake.query.arrange import arrange
-from query.drawn import Drawn, drawn_questions, load
+from metriclake.store import TenantReader
+from metriclake.store.reader import Bounds
+from query.drawn import Drawn, Question, drawn_questions, load
 from query.plain_answers import answered
 from store.shelf import Shelf
 
 pytestmark = pytest.mark.engine
 
-QUESTIONS = 240
+QUESTIONS = 320
+BATCH = 16
 TENANTS = 4
 
 
@@ -30,13 +33,15 @@ def tenants(shelf: Shelf) -> list[Drawn]:
     return load(shelf, TENANTS)
 
 
-def ask(shelf: Shelf, tenant: str, question: dict[str, Any], now: datetime) -> list[list[Any]]:
+def ask(shelf: Shelf, tenant: str, questions: Sequence[Question]) -> list[list[list[Any]]]:
     """
-    Answer a question by the store.
+    Answer questions by one statement of the store.
     """
-    reader = shelf.reader(tenant)
-    made = plan(read(question), reader.metrics(), {}, now)
-    return arrange(made, reader.select(made.selection))
+    reader = TenantReader(shelf.engine, shelf.catalogue, tenant, Bounds(seconds=600))
+    metrics = reader.metrics()
+    made = [plan(read(question), metrics, {}, now) for question, now in questions]
+    answers = reader.select_all([one.selection for one in made])
+    return [arrange(one, answer) for one, answer in zip(made, answers, strict=True)]
 
 
 def alike(one: Any, other: Any) -> bool:
@@ -53,13 +58,15 @@ def test_answers_are_those_of_plain_python(shelf: Shelf, tenants: list[Drawn]) -
     Whatever is asked, of data with duplicates, conflicts, late rows and drifted types, each cell of each row is right.
     """
     wrong = []
-    for number, (question, now) in enumerate(drawn_questions(QUESTIONS)):
-        drawn = tenants[number % TENANTS]
-        found, wanted = ask(shelf, drawn.tenant, question, now), answered(drawn.events, question, now)
-        same = len(found) == len(wanted) and all(
-            len(one) == len(other) and all(map(alike, one, other)) for one, other in zip(found, wanted, strict=True)
-        )
-        if not same:
-            wrong.append((question, now.isoformat(), found[:5], wanted[:5]))
+    questions = list(drawn_questions(QUESTIONS))
+    for number, first in enumerate(range(0, QUESTIONS, BATCH)):
+        drawn, batch = tenants[number % TENANTS], questions[first : first + BATCH]
+        for (question, now), found in zip(batch, ask(shelf, drawn.tenant, batch), strict=True):
+            wanted = answered(drawn.events, question, now)
+            same = len(found) == len(wanted) and all(
+                len(one) == len(other) and all(map(alike, one, other)) for one, other in zip(found, wanted, strict=True)
+            )
+            if not same:
+                wrong.append((question, now.isoformat(), found[:5], wanted[:5]))
 
     assert wrong == []

@@ -321,22 +321,6 @@ def test_a_token_of_dashboards_is_not_taken_for_a_free_one(ask: Ask) -> None:
     assert "not in this version" in says(ask(COUNT, token), 403)
 
 
-@pytest.mark.parametrize(
-    ("question", "place"),
-    [
-        ({"queries": {"a": COUNT}}, "queries"),
-    ],
-)
-def test_what_is_of_a_later_version_is_refused_with_words(ask: Ask, question: Any, place: str) -> None:
-    """
-    What the contract has and this version has not is refused, and never left out of the answer without a word.
-    """
-    answer = ask(question)
-
-    assert "not in this version" in says(answer, 400)
-    assert [fault["place"] for fault in answer.json()["errors"]] == [place]
-
-
 def test_faults_come_all_at_once_with_place_and_hint(ask: Ask) -> None:
     """
     A wrong question gets every fault of its shape.

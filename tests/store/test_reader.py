@@ -369,6 +369,44 @@ def test_a_reader_needs_a_tenant(shelf: Shelf, tenant: str) -> None:
         TenantReader(shelf.engine, shelf.catalogue)  # type: ignore[call-arg] # that is what is shown
 
 
+def test_selections_together_are_answered_as_each_alone(shelf: Shelf, events: list[MetricEvent]) -> None:
+    """
+    One statement of several selections, of every shape and type of value, has the answers of one statement each.
+    """
+    assert events
+    reader = shelf.reader("acme")
+    before = (START - (END - START), START)
+    selections = [
+        asked(),
+        asked(bucket=Bucket.MONTH, zone="Europe/Berlin", group_by=("kind", "region", "tenant_plan")),
+        asked(aggregate=Aggregate.SUM, value=ITEMS, bucket=Bucket.WEEK),
+        asked(aggregate=Aggregate.AVG, value=SIZE, group_by=("region",)),
+        asked(aggregate=Aggregate.SUM, value=SIZE, start=END, end=END + timedelta(1)),
+        asked(
+            start=END - timedelta(90), before=(END - timedelta(180), END - timedelta(90)), group_by=("kind",), limit=1
+        ),
+        asked(before=before),
+        asked(metric="unheard", bucket=Bucket.DAY),
+        asked(aggregate=Aggregate.UNIQUE, value=Dimension("region"), bucket=Bucket.YEAR),
+    ]
+
+    assert reader.select_all(selections) == [reader.select(selection) for selection in selections]
+    assert reader.select_all([]) == []
+
+
+def test_a_narrowed_reader_has_less_time_and_the_same_tenant(shelf: Shelf, events: list[MetricEvent]) -> None:
+    """
+    A part of the time is what is left to each of several statements; nothing else changes.
+    """
+    reader = TenantReader(shelf.engine, shelf.catalogue, "acme", Bounds(seconds=1000, rows=10)).narrowed(100)
+
+    assert reader.select(asked()).rows == [(len(events),)]
+    with pytest.raises(InvalidQuestion, match="10 rows of answer"):
+        reader.select(asked(bucket=Bucket.DAY))
+    with pytest.raises(InvalidQuestion, match="seconds"):
+        reader.narrowed(10**6).select(asked(bucket=Bucket.DAY))
+
+
 def test_a_question_is_bounded(shelf: Shelf, events: list[MetricEvent]) -> None:
     """
     A question that needs more than the bounds allow is refused with the bound and a way out; the next question works.

@@ -10,7 +10,7 @@ import msgspec
 
 from metriclake.openapi import Answer, Content, Example, Operation
 from metriclake.query.filters import MAX_FILTER_VALUES, MAX_FILTERS
-from metriclake.query.question import AGGREGATES, COMPARISONS, FILLS, MAX_GROUPS, MAX_LIMIT
+from metriclake.query.question import AGGREGATES, COMPARISONS, FILLS, MAX_GROUPS, MAX_LIMIT, MAX_NAME, MAX_QUERIES
 from metriclake.store import Bucket
 from metriclake.store.selection import BOUNDS
 
@@ -162,6 +162,34 @@ _QUESTION: dict[str, Any] = {
     },
     "additionalProperties": False,
 }
+_QUERIES: dict[str, Any] = {
+    "type": "object",
+    "required": ["queries"],
+    "properties": {
+        "queries": {
+            "type": "object",
+            "description": "questions by their names, answered by one statement",
+            "minProperties": 1,
+            "maxProperties": MAX_QUERIES,
+            "propertyNames": {"maxLength": MAX_NAME},
+            "additionalProperties": _QUESTION,
+        }
+    },
+    "additionalProperties": False,
+}
+_EACH: dict[str, Any] = {
+    "type": "object",
+    "required": ["queries"],
+    "description": "of each name the answer, or the problem document of what is wrong with its question",
+    "properties": {
+        "queries": {
+            "type": "object",
+            "additionalProperties": {
+                "anyOf": [{"$ref": "#/components/schemas/Answered"}, {"$ref": "#/components/schemas/Problem"}]
+            },
+        }
+    },
+}
 _ASKED: dict[str, Any] = {
     "metric": "findings_opened",
     "range": {"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"},
@@ -180,6 +208,8 @@ _EXAMPLES = (
                                                {"dimension": "severity", "exists": True}]}),
     Example("compare", {**_COMMON, "interval": "day", "fill": "zero", "compare": "previous_period"}),
     Example("largest", {**_COMMON, "group_by": ["severity"], "limit": 2}),
+    Example("dashboard", {"queries": {"by day": _ASKED, "in all": _COMMON, "wrong": {"metric": "no"}}}),
+    Example("no-queries", {"queries": {}}, 400),
     Example("unknown-metric", {**_ASKED, "metric": "no"}, 400),
 )  # fmt: skip
 
@@ -193,10 +223,10 @@ def described() -> tuple[Operation, ...]:
             "/v1/query",
             "post",
             "query",
-            "Answer one question about one metric of the token's tenant",
+            "Answer a question about a metric of the token's tenant, or several by their names",
             key="tenantToken",
-            takes=(Content("application/json", _QUESTION, _EXAMPLES),),
-            answers={200: Answer("The answer", schema=Answered)},
+            takes=(Content("application/json", {"anyOf": [_QUESTION, _QUERIES]}, _EXAMPLES),),
+            answers={200: Answer("The answer, or each", schema=(Answered, _EACH))},
             problems=(400, 401, 403, 408, 413, 503),
         ),
         Operation(

@@ -29,6 +29,8 @@ PREVIOUS_PERIOD = "previous_period"
 COMPARISONS = ("none", PREVIOUS_PERIOD)
 MAX_GROUPS = 3
 MAX_LIMIT = 1000
+MAX_QUERIES = 50
+MAX_NAME = 100
 MAX_SPAN = timedelta(days=3660)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
@@ -100,6 +102,21 @@ def read(value: Any) -> Draft:
     Read what can be read of a question; `plan` refuses a draft with its faults and those of its names together.
     """
     return _Reader(value).draft()
+
+
+def read_many(value: dict[str, Any]) -> dict[str, Draft]:
+    """
+    Read `{"queries": {name: question, ...}}`. Raises InvalidQuestion where that itself is wrong.
+    """
+    queries = value["queries"]
+    faults = [Fault(key[:60], "does not stand beside `queries`") for key in value if key != "queries"]
+    if not isinstance(queries, dict) or not 1 <= len(queries) <= MAX_QUERIES:
+        faults.append(Fault("queries", f"must be an object of 1 to {MAX_QUERIES} questions by their names"))
+    elif max(map(len, queries)) > MAX_NAME:
+        faults.append(Fault("queries", f"has a name of more than {MAX_NAME} characters"))
+    if faults:
+        raise InvalidQuestion(tuple(faults))
+    return {name: read(question) for name, question in queries.items()}
 
 
 class _Reader:

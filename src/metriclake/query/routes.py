@@ -4,7 +4,6 @@ The query API: one question, and the catalogue; each for the tenant of the token
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -15,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from metriclake._errors import Fault, InvalidBody, InvalidQuestion, NotAllowed
+from metriclake._errors import InvalidBody, NotAllowed
 from metriclake.problems import as_json
-from metriclake.query.arrange import arrange, as_text
-from metriclake.query.plan import Plan, plan
-from metriclake.query.question import Draft, read
+from metriclake.query.answers import Answers
+from metriclake.query.arrange import as_text
+from metriclake.query.question import read, read_many
 from metriclake.store import Metric, TenantReader
 from metriclake.tokens import TenantClaims, verify_tenant
 
@@ -53,7 +52,7 @@ class Query:
         self._signing_key = signing_key
         self._declared = declared
         self._describe = describe
-        self._fresh_as_of = fresh_as_of
+        self._answers = Answers(reader, declared, fresh_as_of)
 
     def routes(self) -> list[BaseRoute]:
         """
@@ -66,13 +65,14 @@ class Query:
 
     async def query(self, request: Request) -> Response:
         """
-        Answer one question.
+        Answer one question, or several by their names.
         """
         claims = self._claims(request)
         value = _decoded(await _body(request))
         if isinstance(value, dict) and "queries" in value:
-            raise InvalidQuestion((Fault("queries", "several questions in one are not in this version yet"),))
-        return as_json(await run_in_threadpool(self.answer, claims, read(value)))
+            found = await run_in_threadpool(self._answers.many, claims, read_many(value))
+            return as_json({"queries": found})
+        return as_json(await run_in_threadpool(self._answers.one, claims, read(value)))
 
     async def catalog(self, request: Request) -> Response:
         """
@@ -80,22 +80,6 @@ class Query:
         """
         claims = self._claims(request)
         return as_json(await run_in_threadpool(self.list_metrics, claims))
-
-    def answer(self, claims: TenantClaims, draft: Draft) -> dict[str, Any]:
-        """
-        Answer a question of a verified tenant.
-        """
-        began = time.perf_counter()
-        _check_metric(claims, draft.question.metric)
-        reader = self._reader(claims.tenant_id)
-        fresh = self._fresh_as_of(claims.tenant_id)
-        made = plan(draft, _allowed(claims, reader.metrics()), self._declared(), datetime.now(UTC))
-        rows = arrange(made, reader.select(made.selection))
-        return {
-            "columns": [{"name": column.name, "type": column.type, "unit": column.unit} for column in made.columns],
-            "rows": rows,
-            "meta": {**_covered(made), "cached": False, "fresh_as_of": as_text(fresh), "elapsed_ms": _since(began)},
-        }
 
     def list_metrics(self, claims: TenantClaims) -> dict[str, Any]:
         """
@@ -121,29 +105,10 @@ class Query:
         return claims
 
 
-def _check_metric(claims: TenantClaims, metric: str) -> None:
-    if metric and claims.metrics is not None and metric not in claims.metrics:
-        raise NotAllowed("the tenant token does not allow this metric")
-
-
 def _allowed(claims: TenantClaims, metrics: dict[str, Metric]) -> dict[str, Metric]:
     if claims.metrics is None:
         return metrics
     return {name: metric for name, metric in metrics.items() if name in claims.metrics}
-
-
-def _covered(made: Plan) -> dict[str, Any]:
-    """
-    Return what of time an answer covers.
-    """
-    period, before = made.period, made.before
-    compared = {} if before is None else {"previous": {"from": as_text(before.start), "to": as_text(before.end)}}
-    bucket = made.selection.bucket.value
-    return {"from": as_text(period.start), "to": as_text(period.end), "interval": bucket, **compared}
-
-
-def _since(began: float) -> float:
-    return round((time.perf_counter() - began) * 1000, 3)
 
 
 def _described(metric: Metric, declared: Declared) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from metriclake.event import is_tenant_id
 from metriclake.store.catalogue import ATTRIBUTE, DIMENSION, MEASURE, Catalogue, Metric
 from metriclake.store.engine import DATABASE, Engine
 from metriclake.store.selection import Answer, Bucket, Selection
-from metriclake.store.statement import SelectionText, Statement
+from metriclake.store.statement import SelectionText, Statement, together
 
 TENANT_TABLES = ("metrics", "fields", "activity")
 """The tables with rows of tenants: each is filtered by the engine."""
@@ -84,8 +84,32 @@ class TenantReader:
         Answer a selection. Raises InvalidQuestion where it needs more than the bounds allow.
         """
         statement = Statement()
-        sql = SelectionText(selection, self._catalogue, self._tenant, statement).sql()
-        return _answer(self._read(sql, statement), selection)
+        found = self._read(self._text(selection, statement).sql(), statement)
+        return _answer(found, selection)
+
+    def select_all(self, selections: Sequence[Selection]) -> list[Answer]:
+        """
+        Answer several selections by one statement, in their order. Raises InvalidQuestion as `select` does.
+        """
+        if len(selections) < 2:
+            return [self.select(selection) for selection in selections]
+        statement = Statement()
+        groups = max(len(selection.group_by) for selection in selections)
+        found = self._read(together([self._text(one, statement) for one in selections], groups), statement)
+        rows: list[list[tuple[Any, ...]]] = [[] for _ in selections]
+        for number, *row in found:
+            rows[number].append(tuple(row))
+        return [_answer(_own(part, one), one) for part, one in zip(rows, selections, strict=True)]
+
+    def narrowed(self, parts: int) -> TenantReader:
+        """
+        Return a reader of the same tenant whose statements may take one of so many parts of the time.
+        """
+        bounds = replace(self._bounds, seconds=self._bounds.seconds / parts)
+        return TenantReader(self._engine, self._catalogue, self._tenant, bounds)
+
+    def _text(self, selection: Selection, statement: Statement) -> SelectionText:
+        return SelectionText(selection, self._catalogue, self._tenant, statement)
 
     def _read(self, sql: str, statement: Statement) -> Sequence[tuple[Any, ...]]:
         try:
@@ -119,6 +143,16 @@ class TenantReader:
             "max_threads": 2,
             "precise_float_parsing": 1,
         }
+
+
+def _own(rows: Sequence[tuple[Any, ...]], selection: Selection) -> list[tuple[Any, ...]]:
+    """
+    Return a selection's rows without the columns that only others have.
+    """
+    earlier, bucket = selection.before is not None, selection.bucket is not Bucket.NONE
+    kept = [index for index, has in enumerate((earlier, bucket)) if has]
+    kept += range(2, 2 + len(selection.group_by))
+    return [(*(row[index] for index in kept), *row[-2:]) for row in rows]
 
 
 def _answer(found: Sequence[tuple[Any, ...]], selection: Selection) -> Answer:

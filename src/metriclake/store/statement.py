@@ -4,7 +4,7 @@ The SQL of selections. Every value of a question travels as a parameter: in the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -35,6 +35,7 @@ _STARTS = {
 }
 _PERCENTILES = {Aggregate.P50: 0.5, Aggregate.P90: 0.9, Aggregate.P95: 0.95, Aggregate.P99: 0.99}
 _SIGNS = {Operator.GT: ">", Operator.GTE: ">=", Operator.LT: "<", Operator.LTE: "<="}
+_NO_KEYS = {"earlier": "0", "bucket": "0"}
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -59,8 +60,9 @@ class SelectionText:
     """
     One selection of one tenant as SQL.
 
-    Its columns, each where it is asked for: whether a row is of the period before; the interval's start in seconds; the
-    groups; then the value twice: `whole` where it is an integer that 64 bits hold, and `value` as a double.
+    Its columns, each where it is asked for: `earlier`, whether a row is of the period before; `bucket`, the interval's
+    start in seconds; the groups; then the value twice: `whole` where it is an integer that 64 bits hold, and `value` as
+    a double.
     """
 
     def __init__(self, selection: Selection, catalogue: Catalogue, tenant: str, statement: Statement) -> None:
@@ -75,19 +77,35 @@ class SelectionText:
 
     def sql(self) -> str:
         """
-        Return the statement.
+        Return the statement of this selection alone.
         """
+        keys = self._keys()
+        names = ", ".join(keys)
+        return f"{self._select({**keys, **self._values()}, names)}{f' ORDER BY {names}' if names else ''}"
+
+    def part(self, number: int, groups: int) -> str:
+        """
+        Return the statement as one of several that are answered together, each by its number and with so many groups.
+        """
+        keys = self._keys()
+        columns = {"question": str(number), **_NO_KEYS, **{f"g{index}": "''" for index in range(groups)}}
+        return self._select({**columns, **keys, **self._values()}, ", ".join(keys))
+
+    def _select(self, columns: Mapping[str, str], keys: str) -> str:
+        named = ", ".join(f"{text} AS {name}" for name, text in columns.items())
+        return f"SELECT {named} {self._rows(self._times())}{f' GROUP BY {keys}' if keys else ''}"
+
+    def _keys(self) -> dict[str, str]:
         selection = self._selection
-        keys = {f"g{index}": group for index, group in enumerate(self._groups())}
+        keys = {} if selection.before is None else {"earlier": f"time < {self._moment(selection.start)}"}
         if selection.bucket is not Bucket.NONE:
-            keys = {"bucket": f"toUnixTimestamp({self._bucket()})", **keys}
-        if selection.before is not None:
-            keys = {"earlier": f"time < {self._moment(selection.start)}", **keys}
-        value, names = self._aggregate(), ", ".join(keys)
-        whole = f"accurateCastOrNull({value}, 'Int64')" if selection.whole else "NULL"
-        columns = {**keys, "whole": whole, "value": f"toFloat64({value})"}
-        sql = f"SELECT {', '.join(f'{text} AS {name}' for name, text in columns.items())} {self._rows(self._times())}"
-        return f"{sql} GROUP BY {names} ORDER BY {names}" if names else sql
+            keys["bucket"] = f"toUnixTimestamp({self._bucket()})"
+        return {**keys, **{f"g{index}": group for index, group in enumerate(self._groups())}}
+
+    def _values(self) -> dict[str, str]:
+        value = self._aggregate()
+        whole = f"accurateCastOrNull({value}, 'Int64')" if self._selection.whole else "NULL"
+        return {"whole": whole, "value": f"toFloat64({value})"}
 
     def _groups(self) -> list[str]:
         """
@@ -207,7 +225,7 @@ class SelectionText:
         Return the number of a row: an integer where all are, else a double; null where it has none.
         """
         columns = self._columns(measure, measure.numbers)
-        return columns[0] if measure.whole else f"coalesce({', '.join(f'toFloat64({column})' for column in columns)})"
+        return columns[0] if len(columns) == 1 else f"coalesce({', '.join(f'toFloat64({one})' for one in columns)})"
 
     def _there(self, measure: Measure) -> str:
         return f"({' OR '.join(f'isNotNull({column})' for column in self._columns(measure, measure.types))})"
@@ -226,6 +244,15 @@ class SelectionText:
         kind = ATTRIBUTE if name.startswith("tenant_") else DIMENSION
         place = self._catalogue.place(Field(self._selection.metric, kind, name, TEXT))
         return place.column if place.key is None else f"{place.column}[{self._bind(place.key)}]"
+
+
+def together(texts: Sequence[SelectionText], groups: int) -> str:
+    """
+    Return one statement of several selections: its columns are those of each, with `question` before them.
+    """
+    parts = " UNION ALL ".join(text.part(number, groups) for number, text in enumerate(texts))
+    keys = ", ".join(["question", *_NO_KEYS, *(f"g{index}" for index in range(groups))])
+    return f"SELECT * FROM ({parts}) ORDER BY {keys}"
 
 
 def _aggregated(aggregate: Aggregate, number: str, *, whole: bool) -> str:
