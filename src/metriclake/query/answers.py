@@ -46,7 +46,7 @@ class Answers:
         began = time.perf_counter()
         reader = self._reader(claims.tenant_id)
         fresh = self._fresh_as_of(claims.tenant_id)
-        made = self._plan(claims, draft, reader.metrics(), datetime.now(UTC))
+        made = self._plan(claims, draft, reader.known(), datetime.now(UTC))
         return _answer(made, reader.select(made.selection), fresh, began)
 
     def many(self, claims: TenantClaims, drafts: Mapping[str, Draft]) -> dict[str, dict[str, Any]]:
@@ -56,7 +56,7 @@ class Answers:
         began = time.perf_counter()
         reader = self._reader(claims.tenant_id)
         fresh = self._fresh_as_of(claims.tenant_id)
-        metrics, now = reader.metrics(), datetime.now(UTC)
+        metrics, now = reader.known(), datetime.now(UTC)
         answers: dict[str, dict[str, Any]] = {}
         plans: dict[str, Plan] = {}
         for name, draft in drafts.items():

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from metriclake.store.engine import DATABASE, Engine
+from metriclake.store.known import Known
 from metriclake.store.table import DIMENSION_SLOTS, DOUBLE_SLOTS, INTEGER_SLOTS
 
 DIMENSION = "dimension"
@@ -87,6 +88,7 @@ class Catalogue:
         self._slots: dict[str, dict[Field, int]] = {}
         self._taken: dict[tuple[str, str, str], int] = {}
         self._noted: dict[tuple[Field, ...], set[str]] = {}
+        self.known: Known[dict[str, Metric]] = Known()
         for *identity, slot in engine.rows(f"SELECT metric, kind, name, type, slot FROM {DATABASE}.slots"):
             self._remember(Field(*identity), slot)
 
@@ -147,6 +149,8 @@ class Catalogue:
                 (tenant, found.metric, found.kind, found.name, found.type) for tenant in unnoted for found in fields
             )
         self._engine.insert("fields", ["tenant", "metric", "kind", "name", "type"], sorted(rows))
+        if rows:
+            self.known.forget({tenant for tenant, *_ in rows})
         for fields, unnoted in new:
             self._noted.setdefault(fields, set()).update(unnoted)
         if sum(map(len, self._noted.values())) > _MOST_NOTED:

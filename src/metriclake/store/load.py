@@ -265,6 +265,7 @@ class Loader:
             f"INSERT INTO {DATABASE}.activity SELECT tenant, metric, min(time), max(time) FROM ({moments})"
             " GROUP BY tenant, metric"
         )
+        self._catalogue.known.meet(key for arrival in rows.arrivals for key in arrival.expected)
 
     def _outcomes(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         fates: dict[int, dict[str, dict[Key, int]]] = {
@@ -312,6 +313,7 @@ class _Rows:
     def __init__(
         self, arrivals: Sequence[Arrival], used: frozenset[str], fate: str | None = None, *, numbered: bool = False
     ) -> None:
+        self.arrivals = arrivals
         self.fate = fate
         values = {
             column: value

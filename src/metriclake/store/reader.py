@@ -79,6 +79,12 @@ class TenantReader:
         )
         return {name: _metric(name, first, last, fields) for name, first, last, fields in rows}
 
+    def known(self) -> dict[str, Metric]:
+        """
+        Return the tenant's metrics by name, as remembered: their fields are all there, their first and last times old.
+        """
+        return self._catalogue.known.of(self._tenant, self.metrics)
+
     def select(self, selection: Selection) -> Answer:
         """
         Answer a selection. Raises InvalidQuestion where it needs more than the bounds allow.
