@@ -36,10 +36,10 @@ bench: .venv/.embedded ## Measure the main job, rules, inputs, the store and que
 	$(BIN)/python benchmarks/store_shape.py
 	$(BIN)/python benchmarks/questions.py
 
-torture: .venv/.dev ## Kill servers, cut their power, fill their disk; 10 million hostile bytes at every door
+torture: .venv/.dev ## Kill servers, cut their power, fill their disk; hostile bytes at every door, hostile patterns
 	METRICLAKE_TORTURE_KILLS=40 METRICLAKE_TORTURE_CUTS=40 \
-	METRICLAKE_TORTURE_BYTES=10000000 METRICLAKE_TORTURE_SECONDS=900 \
-	$(BIN)/pytest -s tests/crash tests/app/test_hostile.py
+	METRICLAKE_TORTURE_BYTES=10000000 METRICLAKE_TORTURE_MATCHES=100000 METRICLAKE_TORTURE_SECONDS=900 \
+	$(BIN)/pytest -s tests/crash tests/app/test_hostile.py tests/rules/test_hostile.py
 
 web: .venv/.dev ## Check the browser's modules (their logic needs Node.js to run)
 	$(BIN)/pytest tests/charts

@@ -30,10 +30,11 @@ PATTERNS = st.one_of(
     OBJECTS,
     st.tuples(OBJECTS, st.lists(OBJECTS, min_size=2, max_size=3)).map(lambda pair: {**pair[0], "$or": pair[1]}),
 )
-EVENTS = st.fixed_dictionaries(
+EVENTS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
-        "source": ANY_WORD, "detail-type": ANY_WORD, "bus": st.sampled_from(["default", "b"]), "detail": ANY_WORD,
+        "source": ANY_WORD, "detail-type": ANY_WORD, "detail": ANY_WORD,
+        "bus": st.sampled_from(["default", "b", "c", None, 1, ["default"], {}]),
         "e": st.just([{"source": "x"}, {"source": "y"}]),
     },
 )  # fmt: skip
@@ -48,9 +49,12 @@ def rule(name: str, pattern: dict[str, Any], bus: str = "default") -> Rule:
 
 def names(rules: RuleSet, event: dict[str, Any]) -> list[str]:
     """
-    Return the names of the rules that match.
+    Return the names of the rules that match the event decoded, and as text.
     """
-    return [found.name for found in rules.matching(event)]
+    found = [one.name for one in rules.matching(event)]
+
+    assert found == [one.name for one in rules.matching_json(json.dumps(event))]
+    return found
 
 
 @given(st.lists(st.tuples(PATTERNS, st.sampled_from(["default", "b"])), max_size=6), EVENTS)
@@ -62,8 +66,24 @@ def test_index_finds_what_every_rule_finds(patterns: list[tuple[dict[str, Any], 
     rules = [rule(str(number), pattern, bus) for number, (pattern, bus) in enumerate(patterns)]
     seen = {key: value for key, value in event.items() if key != "bus"}
     expected = [one.name for one in rules if one.bus == event.get("bus", "default") and one.pattern.matches(seen)]
+    ready = RuleSet(rules)
 
-    assert expected == names(RuleSet(rules), event)
+    assert expected == names(ready, event)
+    assert expected == names(ready, event)
+    assert expected == [verdict.rule.name for verdict in ready.explain(event) if verdict.mismatch is None]
+
+
+def test_routes_are_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    However many sources events have, and however long they are, only so much is remembered of them.
+    """
+    monkeypatch.setattr("metriclake.rules.ruleset._MOST_ROUTES", 10)
+    rules = RuleSet([rule("s", {"source": ["s"]})])
+
+    for number in range(100):
+        assert names(rules, {"source": f"{number}" * (1 + 300 * (number % 2)), "detail-type": "t"}) == []
+        assert names(rules, {"source": "s", "detail-type": f"{number}"}) == ["s"]
+        assert len(rules._routes) <= 10
 
 
 def test_order_is_the_order_of_definition() -> None:

@@ -195,16 +195,21 @@ class _Functions:
     def __init__(self, plan: Plan, ways: Sequence[Way]) -> None:
         self._plan = plan
         self._absent = {path for way in ways for path, leaf in way.leaves if leaf.absent}
+        # Where the tests of one value cost much, those of several are left to be counted.
+        self._light = plan.most_rows >= MOST_ELEMENTS
         self._by_arrays: dict[frozenset[str], Match] = {}
         self._latest: Match = _unusual
         self.usual = usual(plan, self._lists, self._arrays)
 
     @cached_property
     def _of_lists(self) -> Match:
-        return _unusual if self._plan.searched or self._plan.most_rows < MOST_ELEMENTS else of_lists(self._plan)
+        return of_lists(self._plan)
 
     def _lists(self, values: Any) -> Sequence[int] | None:
-        return self._of_lists(values)
+        """
+        Try values among which there are lists.
+        """
+        return self._of_lists(values) if self._light else None
 
     def _arrays(self, event: Any) -> Sequence[int] | None:
         """
@@ -216,7 +221,8 @@ class _Functions:
         arrays = frozenset(arrays_in(self._plan.tree, event, of_text=self._plan.of_text))
         match = self._by_arrays.get(arrays)
         if match is None:
-            if not arrays or len(self._by_arrays) >= _MOST_VARIANTS or self._asks_for_absence(arrays):
+            full = len(self._by_arrays) >= _MOST_VARIANTS
+            if not arrays or full or not self._light or self._asks_for_absence(arrays):
                 return None
             match = self._by_arrays[arrays] = of_arrays(self._plan, arrays)
         self._latest = match

@@ -48,6 +48,9 @@ _MOST_WRITTEN = 256
 _FEW = 8
 """So few keys with dots are looked for one by one."""
 
+_TEST = "{test}(v{at})"
+_TEST_ANY = "(any(map({test}, v{at})) if type(v{at}) is list else {test}(v{at}))"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -55,7 +58,7 @@ class Plan:
     What functions are written of: the ways, the keys on their paths, and how many paths there are.
 
     `of_text` tells that values are taken from parts of texts, not from decoded events. A text longer than `longest` at
-    one of the paths `searched` makes an event unusual; so does an array of more than `most_rows` objects.
+    one of the paths `searched`, or a list, makes an event unusual; so does an array of more than `most_rows` objects.
     """
 
     filed: Filed
@@ -82,11 +85,9 @@ def of_lists(plan: Plan) -> Match:
     """
     Return the function for the values at the paths, some of which are lists.
     """
-    program = _Program(plan, "(any(map({test}, v{at})) if type(v{at}) is list else {test}(v{at}))")
-    program.names |= {"flat": flat, "satisfied": satisfied_somewhere}
+    program = _Program(plan, with_lists=True)
     program.write(f"{program.values} = event")
-    for at in range(plan.paths):
-        program.write(f"if type(v{at}) in LISTS:", f"    v{at} = flat(v{at})", f"    if v{at} is None: return None")
+    program.flatten(range(plan.paths))
     return program.finished()
 
 
@@ -94,11 +95,9 @@ def of_arrays(plan: Plan, arrays: frozenset[str]) -> Match:
     """
     Return the function for events with arrays of objects behind these paths, and behind no others.
     """
-    program = _Program(plan, arrays=arrays)
-    program.names |= {"objects_in": objects_in, "most": plan.most_rows, "in_rows": satisfied_in_rows}
+    program = _Program(plan, arrays, with_lists=True)
     program.read(plan.tree, "event", "return None")
-    program.check((at for at in range(plan.paths) if at not in program.inside), "return None")
-    program.names["inside"] = program.inside
+    program.flatten(at for at in range(plan.paths) if at not in program.inside)
     return program.finished()
 
 
@@ -106,17 +105,20 @@ class _Program:
     """
     A function while it is written: its lines, and the names that they use.
 
-    `test` is how a value is tested. `inside` are the positions of the paths behind arrays.
+    `arrays` are the paths with arrays of objects behind them, `inside` the positions of the paths that go on there;
+    `with_lists` tells that other values may be lists.
     """
 
-    def __init__(self, plan: Plan, test: str = "{test}(v{at})", arrays: frozenset[str] = frozenset()) -> None:
-        self.names: dict[str, Any] = {
-            "UNSET": UNSET, "LISTS": LISTS, "EMPTY": {}, "key_of": key_of, "satisfied": satisfied,
-        }  # fmt: skip
+    def __init__(self, plan: Plan, arrays: frozenset[str] = frozenset(), *, with_lists: bool = False) -> None:
         self.inside: dict[int, Inside] = {}
+        self.names: dict[str, Any] = {
+            "UNSET": UNSET, "LISTS": LISTS, "EMPTY": {}, "key_of": key_of, "flat": flat, "objects_in": objects_in,
+            "most": plan.most_rows, "inside": self.inside, "satisfied_in_rows": satisfied_in_rows,
+            "satisfied": satisfied_somewhere if with_lists else satisfied,
+        }  # fmt: skip
         self._plan = plan
-        self._test = test
         self._arrays = arrays
+        self._with_lists = with_lists
         self._rows: list[str] = []
         self._lines = ["def match(event):"]
         self._depth = 1
@@ -181,9 +183,25 @@ class _Program:
         ends = list(positions)
         if ends:
             self.write(f"if {' or '.join(f'type(v{at}) in LISTS' for at in ends)}: {otherwise}")
+        self._hold_short(ends)
+
+    def flatten(self, positions: Iterable[int]) -> None:
+        """
+        Add the lines that go on with short lists of scalars only, and that find texts that are too long.
+        """
+        ends = list(positions)
         for at in ends:
+            self.write(f"if type(v{at}) in LISTS:", f"    v{at} = flat(v{at})", f"    if v{at} is None: return None")
+        self._hold_short(ends)
+
+    def _hold_short(self, positions: Sequence[int]) -> None:
+        """
+        Add the lines that find texts that are too long, and lists where there may be some.
+        """
+        for at in positions:
             if at in self._plan.searched:
-                self.write(f"if type(v{at}) is str and len(v{at}) > {self._plan.longest}: return None")
+                self.write(f"if type(v{at}) is list or (type(v{at}) is str and len(v{at}) > {self._plan.longest}):")
+                self.write("    return None")
 
     @property
     def values(self) -> str:
@@ -222,7 +240,7 @@ class _Program:
             array = self.inside[at].array
             self.write(f"for key in {{key_of(v{at}) for {self._rows[array]} in r{array}}}:")
             self.write(f"    ways = table{at}.get(key)", found)
-        elif self.names["satisfied"] is satisfied_somewhere:
+        elif self._with_lists:
             self.write(f"for value in v{at} if type(v{at}) is list else (v{at},):")
             self.write(f"    ways = table{at}.get(key_of(value))", found)
         else:
@@ -235,12 +253,13 @@ class _Program:
         if not self._rows:
             return f"satisfied({ways}, {self.values}, found)"
         rows = _tuple(f"r{number}" for number in range(len(self._rows)))
-        return f"in_rows({ways}, {self.values}, {rows}, inside, found)"
+        return f"satisfied_in_rows({ways}, {self.values}, {rows}, inside, found)"
 
     def _tests(self, trial: Trial) -> str:
         """
         Return the tests of one way; those behind one array have to hold in one of its rows.
         """
+        test = _TEST_ANY if self._with_lists else _TEST
         outside: list[str] = []
         by_array: dict[int, list[str]] = {}
         for at, accepts in trial.own:
@@ -249,7 +268,7 @@ class _Program:
             if at in self.inside:
                 by_array.setdefault(self.inside[at].array, []).append(f"{name}(v{at})")
             else:
-                outside.append(self._test.format(test=name, at=at))
+                outside.append(test.format(test=name, at=at))
         rows = (f"any({' and '.join(tests)} for {self._rows[array]} in r{array})" for array, tests in by_array.items())
         return " and ".join((*outside, *rows))
 

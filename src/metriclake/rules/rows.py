@@ -67,7 +67,7 @@ def satisfied_in_rows(
     found: list[int],
 ) -> None:
     """
-    Add the rules whose ways are satisfied by the values and by the rows of each array to those found.
+    Add the rules whose ways are satisfied by the values, of which some may be lists, and by the rows of each array.
     """
     for rule, shared, own, _ in trials:
         if rule not in found and _is_satisfied([*own, *(test[1:] for test in shared)], values, rows, inside):
@@ -85,7 +85,7 @@ def _is_satisfied(
         place = inside.get(at)
         if place is not None:
             in_array.setdefault(place.array, []).append((place.column, accepts))
-        elif not accepts(values[at]):
+        elif not (any(map(accepts, values[at])) if type(values[at]) is list else accepts(values[at])):
             return False
     return all(_holds_in_one(several, rows[array]) for array, several in in_array.items())
 
