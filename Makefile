@@ -39,7 +39,7 @@ bench: .venv/.embedded ## Measure the main job, rules, inputs, the store and que
 torture: .venv/.dev ## Kill servers, cut their power, fill their disk; hostile bytes at every door, hostile patterns
 	METRICLAKE_TORTURE_KILLS=40 METRICLAKE_TORTURE_CUTS=40 \
 	METRICLAKE_TORTURE_BYTES=10000000 METRICLAKE_TORTURE_MATCHES=100000 METRICLAKE_TORTURE_SECONDS=900 \
-	$(BIN)/pytest -s tests/crash tests/app/test_hostile.py tests/rules/test_hostile.py
+	$(BIN)/pytest -s tests/crash tests/app/test_hostile.py tests/rules/test_hostile_rules.py
 
 web: .venv/.dev ## Check the browser's modules (their logic needs Node.js to run)
 	$(BIN)/pytest tests/charts
