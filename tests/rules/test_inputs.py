@@ -152,7 +152,7 @@ def test_wildcards_are_bounded() -> None:
 @pytest.mark.parametrize("depth", [100, 2000, 100_000])
 def test_deep_events_are_rendered_or_not_delivered(depth: int) -> None:
     """
-    However deep a value is nested, the answer is a text or a reason.
+    However deep a value is nested, the answer is a text or a reason; how deep is too deep differs between Pythons.
     """
     deep: Any = 1
     for _ in range(depth):
@@ -165,7 +165,7 @@ def test_deep_events_are_rendered_or_not_delivered(depth: int) -> None:
     for one in inputs:
         found = one.render({"detail": deep})
         assert found.delivered or "nested too deeply" in (found.reason or "")
-        assert found.delivered == (depth == 100)
+        assert found.delivered or depth > 100
 
 
 @pytest.mark.parametrize(
