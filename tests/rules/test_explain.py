@@ -61,6 +61,18 @@ def test_first_key_is_the_patterns_first() -> None:
     assert found == Mismatch("z", Reason.OTHER, '["x"]', ('"y"',), keys=2, satisfied=0)
 
 
+def test_missing_keys_of_large_patterns_and_events() -> None:
+    """
+    A key is missing from an event with nothing at all of a large pattern, and from one with too many keys to guess at.
+    """
+    large = Pattern.compile({f"k{number}": {"x": ["y"]} for number in range(50)})
+    many = {f"x{number}": 1 for number in range(5000)}
+
+    assert large.explain({}) == Mismatch("k0.x", Reason.MISSING, '["y"]', keys=50)
+    assert large.explain({"K0": 1}) == Mismatch("k0.x", Reason.MISSING, '["y"]', keys=50, hint="there is K0")
+    assert large.explain({**many, "K0": 1}) == Mismatch("k0.x", Reason.MISSING, '["y"]', keys=50)
+
+
 def test_match_is_told_by_nothing() -> None:
     """
     For an event that matches there is nothing to tell.

@@ -148,7 +148,7 @@ def test_function_reads_as_documented() -> None:
     assert documented.splitlines() == [f"    {line}" for line in program._lines]
 
 
-@pytest.mark.parametrize("number", [1, 9, 300])
+@pytest.mark.parametrize("number", [1, 9, 200, 300])
 def test_many_paths(number: int) -> None:
     """
     Rules that look at more keys than a function is written for are found all the same.

@@ -22,10 +22,18 @@ ANY_WORD = st.one_of(WORDS, WORDS, st.lists(WORDS, max_size=2), st.none(), st.ju
 LEAVES = st.one_of(
     st.lists(WORDS, min_size=1, max_size=2),
     st.sampled_from(
-        [[{"prefix": "x"}], [{"exists": False}], ["x", {"exists": False}], [{"anything-but": "y"}], ["1.1.1.1"]]
+        [
+            [{"prefix": "x"}],
+            [{"exists": False}],
+            ["x", {"exists": False}],
+            [{"anything-but": "y"}],
+            ["1.1.1.1"],
+            ["x", 1],
+        ]
     ),
 )
-OBJECTS = st.dictionaries(st.sampled_from(["source", "detail-type", "detail", "bus", "e.source"]), LEAVES, min_size=1)
+KEYS = st.sampled_from(["source", "detail-type", "detail", "detail.x", "bus", "e.source"])
+OBJECTS = st.dictionaries(KEYS, LEAVES, min_size=1)
 PATTERNS = st.one_of(
     OBJECTS,
     st.tuples(OBJECTS, st.lists(OBJECTS, min_size=2, max_size=3)).map(lambda pair: {**pair[0], "$or": pair[1]}),

@@ -203,10 +203,7 @@ def _one_element(array: int, names: Sequence[Name], steps: Steps, *, loosest: bo
     """
     for index in _candidates(array, names, steps):
         steps.spend(2 + len(names))
-        inner = [name.within(array, index) for name in names]
-        if any(name.hopeless for name in inner):
-            continue
-        verdict = _array_by_array(inner, steps, loosest=loosest)
+        verdict = _array_by_array([name.within(array, index) for name in names], steps, loosest=loosest)
         if verdict is None or verdict:
             return verdict
     return False

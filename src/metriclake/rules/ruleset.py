@@ -179,15 +179,13 @@ class _Group:
     """
 
     certain: tuple[int, ...]
-    index: Index | None
+    index: Index
     sees_bus: bool
 
     def of_event(self, event: Mapping[str, Any]) -> Sequence[int]:
         """
         Return the numbers of the rules of the index that the event satisfies.
         """
-        if self.index is None:
-            return ()
         if self.sees_bus:
             event = {key: value for key, value in event.items() if key != "bus"}
         return self.index.of_event(event)
@@ -196,8 +194,6 @@ class _Group:
         """
         Do as `of_event` for the part of a text; None for that of an unusual event.
         """
-        if self.index is None:
-            return ()
         return None if self.sees_bus else self.index.of_part(part)
 
 
@@ -212,7 +208,7 @@ class _Route:
         self._rules = rules
         self._numbers = sorted(number for group in groups for number in group.certain)
         self.certain = tuple(rules[number] for number in self._numbers)
-        self.groups = [group for group in groups if group.index is not None]
+        self.groups = [group for group in groups if group.index.paths]
         alone = len(self.groups) == 1 and not self._numbers and not self.groups[0].sees_bus
         self._only = self.groups[0].index if alone else None
 
@@ -221,7 +217,7 @@ class _Route:
         """
         The paths that the rules look at.
         """
-        return (path for group in self.groups if group.index is not None for path in group.index.paths)
+        return (path for group in self.groups for path in group.index.paths)
 
     def matching(self, event: Mapping[str, Any]) -> Sequence[Rule]:
         """
@@ -290,8 +286,6 @@ def _group(ways: Sequence[Way]) -> _Group:
     """
     certain = {way.rule for way in ways if not way.leaves}
     left = [way for way in ways if way.rule not in certain]
-    if not left:
-        return _Group(tuple(certain), None, sees_bus=False)
     index = Index(left, len({way.rule for way in left}))
     return _Group(tuple(certain), index, any(map(_sees_bus, index.paths)))
 
