@@ -125,6 +125,13 @@ FILTERS: tuple[dict[str, Any], ...] = (
 )
 MEASURES = ("size", "items", "grown", "mixed", "total")
 AGGREGATES = ("sum", "avg", "min", "max", "last", "p50", "p90", "p95", "p99", "rate")
+FORMULAS = (
+    "size / total",
+    "100 * (items - 1) / (items + grown)",
+    "size + mixed * 2",
+    "- items / -total - .5e0",
+    "size / (items / total) - items - grown",
+)
 SUBJECTS: tuple[dict[str, str], ...] = (
     {"aggregate": "count"},
     {"aggregate": "rate"},
@@ -134,6 +141,11 @@ SUBJECTS: tuple[dict[str, str], ...] = (
         {"aggregate": aggregate, "measure": name}
         for name in (*MEASURES, *DIMENSIONS)
         for aggregate in ("count", "unique")
+    ),
+    *(
+        {"aggregate": aggregate, "measure": formula}
+        for formula in FORMULAS
+        for aggregate in ("sum", "avg", "max", "last", "p90", "rate", "count", "unique")
     ),
 )
 """What is asked about: aggregates and measures that go together."""

@@ -6,7 +6,9 @@ Questions are taken as JSON and events as they count, each once. Nothing of `met
 
 from __future__ import annotations
 
+import ast
 import math
+import operator
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -31,6 +33,12 @@ STEPS = {
 }
 """For each interval a step that is too short to miss one of them."""
 
+OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 Question = dict[str, Any]
 Group = tuple[str, ...]
@@ -243,13 +251,57 @@ def aggregated(aggregate: str, events: list[MetricEvent], measure: str | None) -
     """
     if measure is None:
         return len(events)
+    if " " in measure:
+        return derived(aggregate, events, ast.parse(measure, mode="eval").body)
     present = [one for one in events if one.metadata.get(measure, "") != "" or measure in one.data]
     if aggregate == "count":
         return len(present)
     if aggregate == "unique":
         return len({distinct(one.metadata.get(measure) or one.data[measure]) for one in present})
-    present.sort(key=lambda one: (moment_of(one), one.metadata["event_id"]))
-    return of_numbers(aggregate, [one.data[measure] for one in present if is_number(one.data[measure])])
+    return of_numbers(aggregate, [number for one in ordered(events) if (number := number_in(one, measure)) is not None])
+
+
+def derived(aggregate: str, events: list[MetricEvent], formula: ast.expr) -> Any:
+    """
+    Return an aggregate of a formula: of a sum the formula of the sums, else of what it is for each event.
+    """
+    if aggregate == "sum":
+        return computed(formula, lambda name: aggregated("sum", events, name))
+    each = [computed(formula, lambda name, one=one: number_in(one, name)) for one in ordered(events)]  # type: ignore[misc]
+    numbers = [number for number in each if number is not None]
+    counts = {"count": len(numbers), "unique": len(set(numbers))}
+    return counts[aggregate] if aggregate in counts else of_numbers(aggregate, numbers)
+
+
+def computed(formula: ast.expr, value: Callable[[str], Any]) -> float | None:
+    """
+    Return what a formula makes of numbers, in doubles; None where one is missing, or where it divides by 0.
+    """
+    if isinstance(formula, ast.UnaryOp):
+        negated = computed(formula.operand, value)
+        return None if negated is None else 0 - negated
+    if isinstance(formula, ast.BinOp):
+        left, right = computed(formula.left, value), computed(formula.right, value)
+        if left is None or right is None or (isinstance(formula.op, ast.Div) and right == 0):
+            return None
+        return OPERATIONS[type(formula.op)](left, right)
+    found = value(formula.id) if isinstance(formula, ast.Name) else ast.literal_eval(formula)
+    return None if found is None else float(found)
+
+
+def ordered(events: list[MetricEvent]) -> list[MetricEvent]:
+    """
+    Return events in the order of their time; of one moment, of their ids.
+    """
+    return sorted(events, key=lambda one: (moment_of(one), one.metadata["event_id"]))
+
+
+def number_in(one: MetricEvent, measure: str) -> Any:
+    """
+    Return the number that an event has of a measure, if any.
+    """
+    value = one.data.get(measure)
+    return value if is_number(value) else None
 
 
 def is_number(value: Any) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from metriclake._errors import InvalidQuestion
 from metriclake.query.plan import Column
-from metriclake.store import Aggregate, Condition, Dimension, Measure, Operator
+from metriclake.store import Aggregate, Condition, Constant, Dimension, Measure, Operation, Operator
 from query.uploads import NOW, planned
 
 
@@ -123,6 +123,49 @@ def test_anything_can_be_counted(aggregate: str) -> None:
     assert planned(measure="note", aggregate=aggregate).selection.value == Measure("note", ("string",))
     assert planned(measure="kind", aggregate=aggregate).selection.value == Dimension("kind")
     assert planned(measure="tenant_plan", aggregate=aggregate).selection.value == Dimension("tenant_plan")
+
+
+def test_a_formula_finds_its_measures() -> None:
+    """
+    Each name of a formula is a measure with its types; the result is a double.
+    """
+    made = planned(measure="100 * size / (items + both)", aggregate="sum")
+
+    items, both = Measure("items", ("integer",)), Measure("both", ("double", "integer"))
+    above = Operation("*", Constant(100.0), Measure("size", ("double",)))
+    assert made.selection.value == Operation("/", above, Operation("+", items, both))
+    assert made.columns == (Column("value", "double"),)
+    assert planned(measure="items + items", aggregate="count").columns == (Column("value", "integer"),)
+
+
+@pytest.mark.parametrize(
+    ("measure", "unit"),
+    [("size + size", "bytes"), ("size - (size + size)", "bytes"), ("size / size", None), ("size + items", None)],
+)
+def test_a_formula_has_a_unit_where_all_of_it_has(measure: str, unit: str | None) -> None:
+    """
+    What is added and subtracted keeps its unit; what is divided or mixed has none.
+    """
+    assert planned(measure=measure, aggregate="sum").columns == (Column("value", "double", unit),)
+    assert planned(measure=measure, aggregate="rate").columns == (Column("value", "double", unit and f"{unit}/s"),)
+
+
+@pytest.mark.parametrize(
+    ("measure", "hints"),
+    [
+        ("sice / item", ["did you mean `size`?", "did you mean `items`?"]),
+        ("sice / sice + size", ["did you mean `size`?"]),
+        ("note + size", [""]),
+        ("kind + size", [""]),
+        ("size-items", ["to subtract, put spaces around the `-`"]),
+        ("size-items * 2", ["to subtract, put spaces around the `-`"]),
+    ],
+)
+def test_each_wrong_name_of_a_formula_is_said_once(measure: str, hints: list[str]) -> None:
+    """
+    Names that are no measures, or none with numbers, are faults of their own, with the nearest that is.
+    """
+    assert faults(measure=measure, aggregate="sum") == [("measure", hint) for hint in hints]
 
 
 def test_filters_find_what_they_are_put_to() -> None:

@@ -15,7 +15,7 @@ from metriclake._errors import InvalidQuestion
 from metriclake.query import parse
 from metriclake.query.filters import Filter
 from metriclake.query.question import AGGREGATES
-from metriclake.store import Bucket, Operator
+from metriclake.store import Bucket, Measure, Operator
 
 CASES = [
     json.loads(line)
@@ -51,7 +51,7 @@ def test_a_whole_question_becomes_what_it_says() -> None:
     """
     question = parse(next(case["question"] for case in CASES if case["id"] == "whole"))
 
-    assert (question.metric, question.measure, question.aggregate) == ("m", "x", "sum")
+    assert (question.metric, question.measure, question.aggregate) == ("m", Measure("x", ()), "sum")
     assert (question.start, question.end) == (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 31, 23, tzinfo=UTC))
     assert (question.last, question.bucket, question.zone) == (None, Bucket.DAY, "Europe/Berlin")
     assert question.group_by == ("a", "b", "c")

@@ -17,7 +17,17 @@ import pytest
 
 from metriclake._errors import InvalidQuestion, InvalidToken
 from metriclake.event import MetricEvent
-from metriclake.store import Aggregate, Bucket, Condition, Dimension, Measure, Operator, Selection
+from metriclake.store import (
+    Aggregate,
+    Bucket,
+    Condition,
+    Constant,
+    Dimension,
+    Measure,
+    Operation,
+    Operator,
+    Selection,
+)
 from metriclake.store.reader import Bounds, TenantReader
 from store.shelf import NOW, Shelf, event
 
@@ -109,7 +119,7 @@ def plainly(
             continue
         start = plain_start(moment, selection.bucket, selection.zone)
         key = (*(() if start is None else (start,)), *(one.metadata.get(name, "") for name in selection.group_by))
-        value = 0 if selection.value is None else one.data.get(selection.value.name)
+        value = one.data.get(selection.value.name) if isinstance(selection.value, Measure) else 0
         groups[key].extend([] if value is None else [float(value)])
     return {key: plain_value(selection.aggregate, values) for key, values in groups.items()}
 
@@ -251,6 +261,34 @@ def test_integers_are_compared_exactly(shelf: Shelf) -> None:
     found = shelf.reader("near").select(asked(metric="near", conditions=(whole,), end=NOW + timedelta(1))).rows
 
     assert found == [(1,)]
+
+
+SIZE_BY_ITEMS = Operation("/", SIZE, ITEMS)
+
+
+def test_a_formula_of_a_sum_is_of_the_sums(shelf: Shelf) -> None:
+    """
+    One sum is divided by the other, of all events that have it; of an average each event's quotient counts.
+    """
+    rows = ((2.0, 1), (9.0, 3), (5.0, 0), (7.0, None), (None, 4))
+    shelf.load(
+        *(
+            event("ratio", str(index), more={k: v for k, v in (("size", size), ("items", items)) if v is not None})
+            for index, (size, items) in enumerate(rows)
+        ),
+        integers={"uploads": ["items"]},
+    )
+    reader = shelf.reader("ratio")
+
+    def value(aggregate: Aggregate, formula: Operation = SIZE_BY_ITEMS) -> object:
+        return reader.select(asked(aggregate=aggregate, value=formula, end=NOW + timedelta(1))).rows[0][-1]
+
+    assert value(Aggregate.SUM) == 23 / 8
+    assert value(Aggregate.AVG) == 2.5
+    assert (value(Aggregate.MAX), value(Aggregate.COUNT), value(Aggregate.UNIQUE)) == (3.0, 2, 2)
+    assert value(Aggregate.SUM, Operation("/", SIZE, Operation("-", ITEMS, ITEMS))) is None
+    assert value(Aggregate.SUM, Operation("*", Constant(1e300), Operation("*", SIZE, Constant(1e300)))) is None
+    assert value(Aggregate.COUNT, Operation("*", Constant(1e300), Operation("*", SIZE, Constant(1e300)))) == 0
 
 
 def test_the_last_of_one_moment_is_of_the_greatest_id(shelf: Shelf) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from metriclake._errors import StoreError
 from metriclake.store import Aggregate, Condition, Dimension, Measure, Operator, Selection
-from metriclake.store.statement import SelectionText, Statement
+from metriclake.store.columns import Statement
+from metriclake.store.statement import SelectionText
 from metriclake.store.table import BY_DIMENSION
 from patience import until
 from store.shelf import NOW, Shelf, event

@@ -43,7 +43,7 @@ _ITEM = {
 _METRIC = {
     "metric_name": "findings_opened",
     "metadata": {"tenant_id": "acme", "event_id": "7f1a", "severity": "low"},
-    "data": {"event_time": "2026-01-31T12:00:00Z"},
+    "data": {"event_time": "2026-01-31T12:00:00Z", "risk": 7.5, "age_days": 30},
 }
 _CLOUDEVENT: dict[str, Any] = {
     "specversion": "1.0",

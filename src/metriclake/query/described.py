@@ -134,7 +134,8 @@ _QUESTION: dict[str, Any] = {
         "metric": {"type": "string"},
         "measure": {
             "type": ["string", "null"],
-            "description": "needed by all aggregates but count and rate; count and unique also take a dimension",
+            "description": "needed by all aggregates but count and rate; count and unique also take a dimension. A"
+            " formula such as `100 * errors / total` is of the sums with sum and rate, else of each event",
         },
         "aggregate": {"enum": list(AGGREGATES), "description": "sum where a measure is named, else count"},
         "range": {
@@ -206,6 +207,8 @@ _EXAMPLES = (
     Example("unique", {**_COMMON, "measure": "severity", "aggregate": "unique"}),
     Example("filters", {**_COMMON, "filters": [{"dimension": "severity", "not_in": ["low"]},
                                                {"dimension": "severity", "exists": True}]}),
+    Example("bounds", {**_COMMON, "measure": "risk", "aggregate": "p95", "filters": [{"measure": "risk", "gte": 5}]}),
+    Example("derived", {**_COMMON, "measure": "risk / age_days", "aggregate": "sum", "interval": "week"}),
     Example("compare", {**_COMMON, "interval": "day", "fill": "zero", "compare": "previous_period"}),
     Example("largest", {**_COMMON, "group_by": ["severity"], "limit": 2}),
     Example("dashboard", {"queries": {"by day": _ASKED, "in all": _COMMON, "wrong": {"metric": "no"}}}),

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import replace
 
 from metriclake._errors import Fault
 from metriclake.query.filters import Filter
+from metriclake.query.formula import measures_of
 from metriclake.query.question import Question
-from metriclake.store import Aggregate, Condition, Dimension, Measure, Metric, Operator
+from metriclake.store import Aggregate, Condition, Dimension, Measure, Metric, Operation, Operator, Term
 from metriclake.store.selection import BOUNDS, Subject
 
 _COUNTS = (Aggregate.COUNT.value, Aggregate.UNIQUE.value)
@@ -29,7 +31,7 @@ class Names:
         Without a metric nothing is known, and nothing else is a fault.
         """
         self.faults: list[Fault] = []
-        self.value: Subject | None = None
+        self.value: Term | None = None
         self.conditions: tuple[Condition, ...] = ()
         self.known = metric is not None
         if metric is None:
@@ -45,7 +47,40 @@ class Names:
         found = (self._condition(condition) for condition in question.filters)
         self.conditions = tuple(condition for condition in found if condition is not None)
 
-    def _value(self, name: str) -> Subject | None:
+    def _value(self, asked: Term) -> Term | None:
+        if isinstance(asked, Measure):
+            return self._subject_of(asked.name)
+        for name in dict.fromkeys(measure.name for measure in measures_of(asked)):
+            self._check_side(name)
+        return self._typed(asked)
+
+    def _check_side(self, name: str) -> None:
+        """
+        Note what is wrong with a name in a formula.
+        """
+        types = self._metric.measures.get(name)
+        if types is None and name in self._dimensions:
+            self.faults.append(Fault("measure", f"`{name}` is a dimension, a formula is made of measures"))
+        elif types is None:
+            self.faults.append(self._unmeasured(name, self._metric.measures))
+        elif not Measure(name, types).numbers:
+            self.faults.append(Fault("measure", f"a formula needs numbers, `{name}` is {' and '.join(types)}"))
+
+    def _typed(self, term: Term) -> Term:
+        if isinstance(term, Operation):
+            return Operation(term.sign, self._typed(term.left), self._typed(term.right))
+        return replace(term, types=self._metric.measures.get(term.name, ())) if isinstance(term, Measure) else term
+
+    def _unmeasured(self, name: str, known: Iterable[str]) -> Fault:
+        """
+        Return the fault of a measure that is not there; one that may be meant as a difference is said to be none.
+        """
+        fault = unknown("measure", name, "measure", known)
+        parts = name.split("-")
+        meant = len(parts) > 1 and all(part in self._metric.measures for part in parts)
+        return replace(fault, hint="to subtract, put spaces around the `-`") if meant else fault
+
+    def _subject_of(self, name: str) -> Subject | None:
         aggregate = self._question.aggregate
         counted = aggregate in _COUNTS
         types = self._metric.measures.get(name)
@@ -60,8 +95,7 @@ class Names:
                 what = f"`{aggregate}` needs a measure, this is a dimension"
                 self.faults.append(Fault("aggregate", what, "ask `count` or `unique`"))
             return Dimension(name)
-        known = (*self._metric.measures, *(self._dimensions if counted else ()))
-        self.faults.append(unknown("measure", name, "measure", known))
+        self.faults.append(self._unmeasured(name, (*self._metric.measures, *(self._dimensions if counted else ()))))
         return None
 
     def _condition(self, condition: Filter) -> Condition | None:

@@ -15,7 +15,7 @@ from metriclake.query import intervals
 from metriclake.query.names import Names, unknown
 from metriclake.query.periods import Period, period_before, period_of
 from metriclake.query.question import RATE, Draft, Question
-from metriclake.store import Aggregate, Bucket, Measure, Metric, Selection
+from metriclake.store import Aggregate, Bucket, Measure, Metric, Operation, Selection, Term
 
 Units = Mapping[tuple[str, str], str | None]
 """The units of measures, by metric and measure."""
@@ -113,7 +113,19 @@ def _columns(question: Question, selection: Selection, units: Units) -> tuple[Co
 
 
 def _unit(question: Question, selection: Selection, units: Units) -> str | None:
-    unit = units.get((selection.metric, selection.value.name)) if isinstance(selection.value, Measure) else None
-    if question.aggregate == RATE:
-        return "1/s" if selection.value is None else unit and f"{unit}/s"
-    return None if question.aggregate in _UNITLESS else unit
+    if question.aggregate in _UNITLESS:
+        return None
+    unit = _unit_of(selection.value, selection.metric, units)
+    if question.aggregate != RATE:
+        return unit
+    return "1/s" if selection.value is None else unit and f"{unit}/s"
+
+
+def _unit_of(term: Term | None, metric: str, units: Units) -> str | None:
+    """
+    Return the unit of a value; of a formula, where it adds and subtracts what has the same one.
+    """
+    if isinstance(term, Operation) and term.sign in "+-":
+        left, right = _unit_of(term.left, metric, units), _unit_of(term.right, metric, units)
+        return left if left == right else None
+    return units.get((metric, term.name)) if isinstance(term, Measure) else None

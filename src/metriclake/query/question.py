@@ -18,7 +18,8 @@ import msgspec
 from metriclake._errors import Fault, InvalidQuestion
 from metriclake.event import json_kind
 from metriclake.query.filters import Filter, read_filters
-from metriclake.store import Aggregate, Bucket
+from metriclake.query.formula import read_formula
+from metriclake.store import Aggregate, Bucket, Term
 
 RATE = "rate"
 """A count or a sum, by the second; the store knows only those."""
@@ -60,6 +61,8 @@ _LAST_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 class Question:
     """
     A question that is well formed: of one metric, over [start, end) or the time back from now.
+
+    The measures within `measure` have no types yet.
     """
 
     metric: str
@@ -67,7 +70,7 @@ class Question:
     last: timedelta | None
     start: datetime | None
     end: datetime | None
-    measure: str | None = None
+    measure: Term | None = None
     bucket: Bucket = Bucket.NONE
     zone: str = "UTC"
     group_by: tuple[str, ...] = ()
@@ -139,7 +142,7 @@ class _Reader:
     def draft(self) -> Draft:
         self._keys()
         aggregate = self._aggregate()
-        measure = self._text("measure")
+        measure = self._measure()
         if measure is None and aggregate not in _BARE and not self._faulty("measure"):
             self.fault("measure", f"is missing: `{aggregate}` needs one", "without one, ask `count` or `rate`")
         last, start, end = self._range()
@@ -165,6 +168,14 @@ class _Reader:
             if key not in _KEYS:
                 near = difflib.get_close_matches(key, _KEYS, n=1)
                 self.fault(key[:60], "is not part of a question", f"did you mean `{near[0]}`?" if near else "")
+
+    def _measure(self) -> Term | None:
+        text = self._text("measure")
+        found = None if text is None else read_formula(text)
+        if isinstance(found, Fault):
+            self.faults.append(found)
+            return None
+        return found
 
     def _metric(self) -> str:
         metric = self._text("metric")

@@ -11,10 +11,13 @@ from metriclake.store.selection import (
     Answer,
     Bucket,
     Condition,
+    Constant,
     Dimension,
     Measure,
+    Operation,
     Operator,
     Selection,
+    Term,
 )
 from metriclake.store.table import prepare
 
@@ -25,16 +28,19 @@ __all__ = [
     "Bucket",
     "Catalogue",
     "Condition",
+    "Constant",
     "Dimension",
     "Engine",
     "Loader",
     "Measure",
     "Metric",
+    "Operation",
     "Operator",
     "Outcome",
     "Place",
     "Selection",
     "TenantReader",
+    "Term",
     "fsync_folder",
     "prepare",
 ]

@@ -18,9 +18,10 @@ from typing import Any
 from metriclake._errors import Fault, InvalidQuestion, InvalidToken, StoreError
 from metriclake.event import is_tenant_id
 from metriclake.store.catalogue import ATTRIBUTE, DIMENSION, MEASURE, Catalogue, Metric
+from metriclake.store.columns import Statement
 from metriclake.store.engine import DATABASE, Engine
 from metriclake.store.selection import Answer, Bucket, Selection
-from metriclake.store.statement import SelectionText, Statement, together
+from metriclake.store.statement import SelectionText, together
 
 TENANT_TABLES = ("metrics", "fields", "activity")
 """The tables with rows of tenants: each is filtered by the engine."""

@@ -105,6 +105,33 @@ class Measure:
 
 
 Subject = Dimension | Measure
+"""What a condition can be put to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """
+    A number of a formula.
+    """
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """
+    Arithmetic by one of `+ - * /` in doubles; null where a side is null, or where it would divide by 0.
+
+    Of a sum the sides are sums, so that `a / b` is the one sum by the other; of all else it is done for each row.
+    """
+
+    sign: str
+    left: Term
+    right: Term
+
+
+Term = Subject | Constant | Operation
+"""What values are made of: text to be counted, numbers, or a formula of measures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +162,7 @@ class Selection:
     aggregate: Aggregate
     start: datetime
     end: datetime
-    value: Subject | None = None
+    value: Term | None = None
     bucket: Bucket = Bucket.NONE
     zone: str = "UTC"
     edges: tuple[datetime, ...] = ()
