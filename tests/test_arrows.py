@@ -31,7 +31,19 @@ STAGES = frozenset(
 )
 ARROWS = frozenset({("stream", "rules"), ("destinations", "store"), ("query", "store")})
 WIRING = frozenset(
-    {"__main__", "app", "plans", "serve", "cli", "cli_output", "demo", "put", "lake_commands", "rules_commands"}
+    {
+        "__main__",
+        "app",
+        "plans",
+        "serve",
+        "cli",
+        "cli_output",
+        "demo",
+        "put",
+        "lake_commands",
+        "query_commands",
+        "rules_commands",
+    }
 )
 DRAWERS = frozenset({"utils", "util", "common", "helpers", "helper", "core", "base", "manager", "misc"})
 

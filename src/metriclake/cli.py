@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import wraps
 from importlib.resources import files
 from pathlib import Path
@@ -27,6 +27,7 @@ from metriclake._version import __version__
 from metriclake.app import configure
 from metriclake.cli_output import (
     print_answer,
+    print_answers,
     print_check,
     print_errors,
     print_explanation,
@@ -40,6 +41,7 @@ from metriclake.importing import MOST_BYTES, Wishes, import_template
 from metriclake.lake_commands import check_lake, list_errors, retry_errors, show_errors
 from metriclake.pipeline import duration, json_schema
 from metriclake.plans import faults_of
+from metriclake.query_commands import ask, filter_of, queries_of, question_of
 from metriclake.rules_commands import explain as explained
 from metriclake.rules_commands import preview as previewed
 from metriclake.rules_commands import test_pattern
@@ -536,43 +538,64 @@ async def _with_server(
         return await work(reached)
 
 
+def _filters(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
+    """
+    Return filters as a question has them.
+    """
+    try:
+        return tuple(filter_of(text) for text in given)
+    except ValueError as error:
+        raise click.BadParameter("such as severity=high,critical or seconds>=60") from error
+
+
 @main.command()
 @click.argument("sql", required=False)
 @click.option("--tenant", required=True, help="Whose metrics.")
 @click.option("--metric", default=None, help="Which metric.")
-@click.option("--measure", default=None, help="Which measure; without one, events are counted.")
-@click.option("--aggregate", default=None, help="count, sum, avg, min or max.")
+@click.option(
+    "--measure",
+    default=None,
+    help='Which measure, or a formula such as "errors / total"; without one, events are counted.',
+)
+@click.option("--aggregate", default=None, help="count, sum, avg, min, max, last, unique, p50, p90, p95, p99 or rate.")
 @click.option("--last", default="30d", show_default=True, help="How far back.")
 @click.option("--from", "start", default=None, help="RFC 3339; instead of --last.")
 @click.option("--to", "end", default=None, help="RFC 3339.")
-@click.option("--interval", default="none", show_default=True, help="none, minute, 5m, hour, day, week … year.")
-@click.option("--timezone", default="UTC", show_default=True, help="Whose days and months.")
-@click.option("--group-by", default=None, help="Dimensions, comma-separated.")
-@click.option("--fill", default="none", show_default=True, help="none, zero or null, for intervals without events.")
+@click.option("--interval", default=None, help="none, minute, 5m, hour, day, week, month, quarter or year.")
+@click.option("--timezone", default=None, help="Whose days and months.  [default: UTC]")
+@click.option("--group-by", default=None, help="Up to three dimensions, comma-separated.")
+@click.option("--filter", "filters", multiple=True, callback=_filters, metavar="FILTER",
+              help="a=x,y  a!=x,y  a^=prefix  a>=1  a<2  a (there)  !a (not there), or JSON; repeatable.")  # fmt: skip
+@click.option("--fill", default=None, help="none, zero or null, for intervals without events.")
+@click.option("--compare", default=None, help="previous_period: its values beside those asked for.")
+@click.option("--limit", type=int, default=None, help="Only so many groups, the largest; the others are `other`.")
+@click.option(
+    "--queries", default=None, help="Questions by their names: a JSON file, - for standard input, or the JSON."
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @_file
 @_data
 @_json
 @_said
 def query(  # noqa: PLR0913 - one for each option
-    *, sql: str | None, tenant: str, metric: str | None, config: Path | None, root: Path, as_json: bool, as_csv: bool,
-    **asked: str | None,
+    *, sql: str | None, tenant: str, metric: str | None, queries: str | None, filters: tuple[dict[str, Any], ...],
+    config: Path | None, root: Path, as_json: bool, as_csv: bool, **asked: Any,
 ) -> None:  # fmt: skip
     """
-    Ask about one metric of one tenant.
+    Ask about one metric of one tenant, or several questions of a file together.
     """
     if sql is not None:
         raise MetriclakeError("SQL is not in this version of metriclake yet: ask with --metric")
-    if metric is None:
-        raise click.UsageError("name the metric with --metric")
+    if (metric is None) == (queries is None):
+        raise click.UsageError("name the metric with --metric, or a file of questions with --queries")
+    if queries is not None and as_csv:
+        raise click.UsageError("--csv prints one answer: ask with --metric, or print --json")
     data = DataDirectory(root)
-    question = _question(metric, asked)
+    body = queries_of(_text(queries or "-")) if metric is None else question_of(metric, asked, filters)
 
     async def work() -> dict[str, Any]:
         async with reach(data, environment(), lambda: pipeline_of(config, data)) as reached:
-            key = mint_tenant(reached.keys.signing, tenant, now=datetime.now(UTC), ttl=timedelta(minutes=1))
-            answer: dict[str, Any] = await reached.ask("POST", "/v1/query", key, json=question)
-            return answer
+            return await ask(reached, tenant, body)
 
     answer = _run(work())
     if as_json:
@@ -581,8 +604,12 @@ def query(  # noqa: PLR0913 - one for each option
         writer = csv.writer(sys.stdout)
         writer.writerow([column["name"] for column in answer["columns"]])
         writer.writerows(answer["rows"])
+    elif queries is not None:
+        print_answers(answer["queries"])
     else:
         print_answer(answer)
+    if any("columns" not in found for found in answer.get("queries", {}).values()):
+        sys.exit(1)
 
 
 @main.group("import")
@@ -656,19 +683,6 @@ def _template(file: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         what = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
         raise MetriclakeError(f"{file}: cannot be read: {what}") from error
-
-
-def _question(metric: str, asked: dict[str, str | None]) -> dict[str, Any]:
-    spans = {key: asked.pop(key) for key in ("last", "start", "end")}
-    groups = asked.pop("group_by")
-    question: dict[str, Any] = {"metric": metric, **{key: value for key, value in asked.items() if value is not None}}
-    if spans["start"] or spans["end"]:
-        question["range"] = {"from": spans["start"], "to": spans["end"]}
-    else:
-        question["range"] = {"last": spans["last"]}
-    if groups:
-        question["group_by"] = groups.split(",")
-    return question
 
 
 def _run(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:

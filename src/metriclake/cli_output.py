@@ -68,10 +68,22 @@ def print_answer(answer: dict[str, Any]) -> None:
     table = Table()
     for column in answer["columns"]:
         unit = f" ({column['unit']})" if column["unit"] else ""
-        table.add_column(column["name"] + unit, justify="right" if column["name"] == "value" else "left")
+        table.add_column(column["name"] + unit, justify="left" if column["type"] in ("string", "time") else "right")
     for row in answer["rows"]:
-        table.add_row(*("" if value is None else str(value) for value in row))
+        table.add_row(*("" if value is None else escape(_visible(str(value))) for value in row))
     _console().print(table)
+
+
+def print_answers(answers: dict[str, dict[str, Any]]) -> None:
+    """
+    Print answers by their names, or what is wrong with the question.
+    """
+    for name, answer in answers.items():
+        click.echo(_visible(name))
+        if "columns" in answer:
+            print_answer(answer)
+        else:
+            click.echo(f"  {_visible(answer['detail'])}")
 
 
 def print_check(found: dict[str, Any]) -> None:

@@ -103,6 +103,10 @@ def test_an_unknown_option_is_wrong_usage(path: tuple[str, ...]) -> None:
         ("up", "--port", "70000"),
         ("query", "--tenant", "acme"),
         ("query", "--metric", "m"),
+        ("query", "--tenant", "acme", "--metric", "m", "--queries", "-"),
+        ("query", "--tenant", "acme", "--queries", "-", "--csv"),
+        ("query", "--tenant", "acme", "--metric", "m", "--filter", "a>x"),
+        ("query", "--tenant", "acme", "--metric", "m", "--limit", "few"),
     ],
     ids=" ".join,
 )

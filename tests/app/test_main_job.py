@@ -345,6 +345,46 @@ def test_commands_talk_to_the_running_server(server: Running, tmp_path: Path) ->
     assert commands.run("token", "ingest", *data).splitlines()[-1] == server.keys.ingest
 
 
+def test_the_command_asks_all_that_can_be_asked(server: Running) -> None:
+    """
+    Each part of a question has its option, and a file of questions is answered name by name.
+    """
+    sent = [upload("asked", str(index), new=index, existing=index % 2, severity="abb"[index % 3]) for index in range(6)]
+    assert server.post("/v1/events", lines(*sent)).json()["accepted"] == 6
+    server.settled()
+    commands, data = server.commands, ("--tenant", "asked", "--data", "data")
+    asked = ("query", "--metric", METRIC, *data)
+    filters = ("--filter", "new_findings_count>=2", "--filter", "severity!=a", "--filter", "severity^=b")
+    assert commands.json(*asked, *filters)["rows"] == [[3]]
+    assert commands.json(*asked, "--measure", "new_findings_count / existing_findings_count")["rows"] == [[15 / 3]]
+    assert commands.json(*asked, "--measure", "severity", "--aggregate", "unique")["rows"] == [[2]]
+    compared = commands.json(*asked, "--interval", "day", "--compare", "previous_period", "--fill", "zero")
+    assert [column["name"] for column in compared["columns"]] == ["time", "value", "previous"]
+    assert sum(row[1] for row in compared["rows"]) == 6
+    assert commands.json(*asked, "--group-by", "severity", "--limit", "1")["rows"] == [["b", 4], ["other", 2]]
+
+
+def test_the_command_asks_questions_together(server: Running, tmp_path: Path) -> None:
+    """
+    A file of questions has each answer under its name; a wrong one ends with 1, after the others are printed.
+    """
+    assert server.post("/v1/events", lines(upload("together", "1"))).json()["accepted"] == 1
+    server.settled()
+    data = ("--tenant", "together", "--data", "data")
+    question = {"metric": METRIC, "range": {"last": "2d"}}
+    file = tmp_path / "questions.json"
+    file.write_text(json.dumps({"in all": question, "wrong": {**question, "measure": "new"}}), encoding="utf-8")
+
+    process = server.commands.start("query", "--queries", str(file), *data)
+    printed, _ = process.communicate(timeout=60)
+    right = json.dumps({"queries": {"a": question}})
+    answers = server.commands.json("query", "--queries", right, *data)["queries"]
+
+    assert process.returncode == 1
+    assert [word in printed.decode() for word in ("in all", "wrong", "there is no measure")] == [True] * 3
+    assert answers["a"]["rows"] == [[1]]
+
+
 def test_a_command_that_is_refused_says_why(server: Running) -> None:
     """
     An unknown metric, SQL and a question without a metric fail with words and their exit code.
