@@ -29,7 +29,8 @@ import httpx
 from main_job import Running, requests, serving
 
 from metriclake._config import DataDirectory, environment
-from metriclake.store import Engine, prepare
+from metriclake.store import Engine, aging, prepare
+from metriclake.tiers import Tiers
 from metriclake.tokens import load_keys, mint_tenant
 
 METRICS = 20
@@ -74,7 +75,8 @@ def fill(data: DataDirectory, rows: int, now: datetime) -> dict[str, float]:
     engine = Engine(data.store)
     began = time.perf_counter()
     try:
-        prepare(engine, timedelta(days=14), timedelta(days=365))
+        prepare(engine, Tiers(timedelta(days=14), timedelta(days=365)), now)
+        ages = aging.ages(str(14 * 86_400), str(365 * 86_400), "time", now)
         fields = [
             ("region", "dimension", "string"),
             ("severity", "dimension", "string"),
@@ -93,9 +95,11 @@ def fill(data: DataDirectory, rows: int, now: datetime) -> dict[str, float]:
         for chunk in range(max(1, rows // CHUNK)):
             made = columns(str(chunk)).format(begin=start + chunk * length, length=length)
             engine.command(
-                "INSERT INTO metriclake.metrics (tenant, metric, time, event_id, object, version, d0, d1, f0, i0)"
+                "INSERT INTO metriclake.metrics"
+                f" (tenant, metric, time, event_id, object, version, d0, d1, f0, i0, {', '.join(ages)})"
                 f" SELECT tenant, metric, time, concat('{chunk}-', toString(number)), {chunk + 1}, 1, region, severity,"
-                f" duration, size FROM (SELECT number, {made} FROM numbers({min(rows, CHUNK)}))",
+                f" duration, size, {', '.join(ages.values())}"
+                f" FROM (SELECT number, {made} FROM numbers({min(rows, CHUNK)}))",
                 {"max_partitions_per_insert_block": 0},
             )
             print(f"\r{(chunk + 1) * min(rows, CHUNK):,} rows", end="", file=sys.stderr)

@@ -46,6 +46,7 @@ def test_every_key_of_the_pipeline_file() -> None:
         pipeline.StreamSpec,
         pipeline.BufferSpec,
         pipeline.StoreSpec,
+        pipeline.StaySpec,
         pipeline.DiskSpec,
         pipeline.GatewaySpec,
         pipeline.LimitSpec,

@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator
 
 from metriclake._errors import InvalidPipeline
 from metriclake.pipeline import BufferSpec, FieldSpec, Pipeline, StoreSpec, duration, json_schema, load, parse
+from metriclake.tiers import Stay, Tiers
 
 FILE = Path("p.yaml")
 CASES = [
@@ -70,6 +71,33 @@ def test_defaults() -> None:
     assert (pipeline.stream.buffer, pipeline.stream.compression) == (BufferSpec(seconds=60, megabytes=5), "zstd")
     assert pipeline.store == StoreSpec(url=None, hot="14d", retention="365d")
     assert (pipeline.tenants.file, pipeline.tenants.unknown, pipeline.tenants.unavailable) == (None, "accept", "pass")
+
+
+def test_lengths_of_their_own_are_read() -> None:
+    """
+    What a metric or a tenant says of its own are tiers; of what is left out it says nothing.
+    """
+    text = "store: {hot: 1d, metrics: {m: {retention: 1w}}, tenants: {acme: {hot: 2d}, b: {hot: 2h, retention: 3y}}}"
+    tiers = parse(text, FILE, {}).pipeline.store.tiers()
+
+    assert tiers == Tiers(
+        timedelta(days=1),
+        timedelta(days=365),
+        metrics={"m": Stay(retention=timedelta(days=7))},
+        tenants={
+            "acme": Stay(hot=timedelta(days=2)),
+            "b": Stay(timedelta(hours=2), timedelta(days=1095)),
+        },
+    )
+    of = {(tenant, metric): tiers.retention_of(tenant, metric).days for tenant in ("acme", "b", "c") for metric in "mn"}
+    assert of == {
+        ("acme", "m"): 7,
+        ("acme", "n"): 365,
+        ("b", "m"): 1095,
+        ("b", "n"): 1095,
+        ("c", "m"): 7,
+        ("c", "n"): 365,
+    }
 
 
 def test_metric_is_read() -> None:
@@ -223,12 +251,15 @@ def test_schema_reads_what_check_reads() -> None:
         {"input_path": "$.detail", "data": {"n": {"unit": "ms"}}},
         {"input_paths": {"t": "$.t"}, "input_template": "{}"},
     )
+    own = {"metrics": {"m": {"hot": "1d"}}, "tenants": {"acme": {"retention": "3y"}}}
+    assert list(schema.iter_errors({"store": own})) == []
     for form in written:
         assert list(schema.iter_errors({"metrics": {"m": {**metric, **form}}})) == []
     assert list(schema.iter_errors({"metrics": {"m": {**metric, "input_paths": {"t": "$.t"}}}})) != []
     wrongs: tuple[Any, ...] = (
         {"strem": {}},
         {"stream": {"compression": "lz4"}},
+        {"store": {"tenants": {"acme": {"retention": "3 years"}}}},
         {"metrics": {"m": {"pattern": []}}},
     )
     for wrong in wrongs:

@@ -17,7 +17,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
@@ -254,7 +254,7 @@ class Server:
         self._lake = Lake(_place(loaded, loaded.pipeline.lake, data.lake))
         self._engine = Engine(_place(loaded, store.url, data.store))
         opened.callback(self._engine.close)
-        prepare(self._engine, duration(store.hot), duration(store.retention))
+        prepare(self._engine, store.tiers(), datetime.now(UTC))
         self._catalogue = Catalogue(self._engine)
         self._stream = StreamWorker(
             self._journal,
@@ -264,9 +264,9 @@ class Server:
             self._limits,
             composer,
         )
-        loader = Loader(self._engine, self._catalogue, self._retention)
+        self._loader = Loader(self._engine, self._catalogue, store.tiers())
         self._loading = DestinationLoop(
-            StoreDestination(loader),
+            StoreDestination(self._loader),
             self._journal,
             self._lake.get,
             self._stream.announced,
@@ -303,6 +303,7 @@ class Server:
             try:
                 fresh = configure(self._configured.loaded.path, self._environment.variables)
                 _check_restart(self._configured.loaded, fresh.loaded)
+                self._loader.retain(fresh.loaded.pipeline.store.tiers(), datetime.now(UTC))
             except MetriclakeError as error:
                 self._refused = str(error)
                 _LOG.error("the pipeline file is refused; the one before stays in force", extra={"error": str(error)})
@@ -321,18 +322,12 @@ class Server:
         return fresh
 
     def _swap(self, fresh: Configured) -> None:
-        before, store = self._configured.loaded.pipeline.store, fresh.loaded.pipeline.store
-        if (before.hot, before.retention) != (store.hot, store.retention):
-            prepare(self._engine, duration(store.hot), duration(store.retention))
         self._journal.keep_pipeline(fresh.plan.version, fresh.text)
         self._plans[fresh.plan.version] = fresh.plan
         self._configured = fresh
         self._refused = None
         _LOG.info("the pipeline file is in force", extra={"version": fresh.plan.version})
         _warn(fresh)
-
-    def _retention(self) -> timedelta:
-        return duration(self._configured.loaded.pipeline.store.retention)
 
     def app(self) -> Starlette:
         """

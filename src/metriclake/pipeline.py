@@ -9,6 +9,7 @@ with the places that `LoadedPipeline.place` knows.
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import re
 import typing
@@ -24,8 +25,9 @@ import yaml
 
 from metriclake._config import MAX_EVENT_BYTES
 from metriclake._errors import Fault, InvalidPipeline
-from metriclake.event import is_field_name, is_metric_name
+from metriclake.event import is_field_name, is_metric_name, is_tenant_id
 from metriclake.prefix import DATA_PREFIX, ERROR_PREFIX, layout
+from metriclake.tiers import Stay, Tiers
 from metriclake.tokens import is_key_name
 
 Place = tuple[str | int, ...]
@@ -36,6 +38,7 @@ _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _MAX_DEPTH = 64
 _RESERVED_PREFIX = "tenant_"
+_SHORTEST, _LONGEST = timedelta(hours=1), timedelta(days=20_000)
 
 Duration = Annotated[str, msgspec.Meta(pattern=f"^{_DURATION.pattern}$")]
 """A whole number and a unit: ms, s, m, h, d, w (7 d) or y (365 d)."""
@@ -141,14 +144,45 @@ class StreamSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     future: Duration = "15m"
 
 
+class StaySpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    How long rows of one metric or one tenant stay on the hot volume, and when they leave, where that is its own.
+    """
+
+    hot: Duration | None = None
+    retention: Duration | None = None
+
+    def stay(self) -> Stay:
+        """
+        Return the lengths.
+        """
+        hot, retention = (None if text is None else duration(text) for text in (self.hot, self.retention))
+        return Stay(hot, retention)
+
+
 class StoreSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     The time-series store: its engine, how long rows stay on the hot volume, and when they leave.
+
+    `metrics` and `tenants` have lengths of their own: a tenant's win over a metric's, a metric's over those of all.
     """
 
     url: str | None = None
     hot: Duration = "14d"
     retention: Duration = "365d"
+    metrics: dict[str, StaySpec] = {}
+    tenants: dict[str, StaySpec] = {}
+
+    def tiers(self) -> Tiers:
+        """
+        Return how long rows stay.
+        """
+        return Tiers(
+            duration(self.hot),
+            duration(self.retention),
+            {name: spec.stay() for name, spec in self.metrics.items()},
+            {name: spec.stay() for name, spec in self.tenants.items()},
+        )
 
 
 class FieldSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -456,6 +490,15 @@ class _Loader(yaml.SafeLoader):
     }
 
 
+@functools.cache
+def _fields(kind: type[_Spec]) -> list[tuple[msgspec.structs.FieldInfo, Any]]:
+    """
+    Return the fields of a part, each with its type; a file may have thousands of parts of one kind.
+    """
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return [(entry, hints[entry.name]) for entry in msgspec.structs.fields(kind)]
+
+
 class _Checker:
     """
     Check plain values against the model, collecting every fault instead of stopping at the first.
@@ -483,8 +526,7 @@ class _Checker:
         if not isinstance(value, dict):
             self.document.fault(place, f"must be a mapping, not {_kind(value)}")
             return None
-        hints = typing.get_type_hints(kind, include_extras=True)
-        names = {entry.name: hints[entry.name] for entry in msgspec.structs.fields(kind)}
+        names = {entry.name: hint for entry, hint in _fields(kind)}
         self._unknown_keys(value, kind, list(names), place)
         self._missing_keys(value, kind, place)
         given = {key: self.check(item, names[key], (*place, key)) for key, item in value.items() if key in names}
@@ -503,7 +545,7 @@ class _Checker:
             self.document.fault((*place, key), f"unknown key `{key}`", hint)
 
     def _missing_keys(self, value: dict[str, Any], kind: type[_Spec], place: Place) -> None:
-        for entry in msgspec.structs.fields(kind):
+        for entry, _ in _fields(kind):
             others = kind.unless.get(entry.name, ())
             needed = entry.required or (others and not any(value.get(other) for other in others))
             if needed and entry.name not in value:
@@ -564,11 +606,7 @@ def _check_meaning(pipeline: Pipeline, document: _Document) -> None:
     for part in ("destinations", "dashboards"):
         if getattr(pipeline, part):
             document.fault((part,), f"`{part}` is not in this version of metriclake yet", "leave it empty")
-    hot, retention = duration(pipeline.store.hot), duration(pipeline.store.retention)
-    if not timedelta(hours=1) <= hot <= retention:
-        document.fault(("store", "hot"), "must be at least 1h and at most `retention`")
-    if retention > timedelta(days=20_000):
-        document.fault(("store", "retention"), "must be at most 20000d", "the engine's calendar ends in 2106")
+    _check_store(pipeline.store.tiers(), document)
     if duration(pipeline.stream.future) > timedelta(days=1):
         document.fault(("stream", "future"), "must be at most 1d")
     stream = pipeline.stream
@@ -582,6 +620,31 @@ def _check_tenants(tenants: TenantsSpec, document: _Document) -> None:
         document.fault(("tenants", second), what, "keep one of them")
     if not timedelta(milliseconds=10) <= duration(tenants.timeout) <= timedelta(minutes=1):
         document.fault(("tenants", "timeout"), "must be at least 10ms and at most 1m")
+
+
+def _check_store(tiers: Tiers, document: _Document) -> None:
+    _check_stay(("store",), Stay(tiers.hot, tiers.retention), document)
+    parts = (
+        ("metrics", tiers.metrics, is_metric_name, "1 to 128 of letters, digits and _ . : -"),
+        ("tenants", tiers.tenants, is_tenant_id, "1 to 128 of letters, digits and . _ : @ | + = ~ -, without `..`"),
+    )
+    for part, stays, is_name, grammar in parts:
+        for name, stay in stays.items():
+            place: Place = ("store", part, name)
+            if not is_name(name):
+                document.fault(place, f"`{name}` cannot name a {part[:-1]}", grammar)
+            if stay == Stay():
+                document.fault(place, "says nothing", "name `hot`, `retention` or both")
+            _check_stay(place, stay, document)
+
+
+def _check_stay(place: Place, stay: Stay, document: _Document) -> None:
+    if stay.hot is not None and not _SHORTEST <= stay.hot <= (stay.retention or _LONGEST):
+        document.fault((*place, "hot"), "must be at least 1h and at most `retention`")
+    if stay.retention is not None and stay.retention < _SHORTEST and stay.hot is None:
+        document.fault((*place, "retention"), "must be at least 1h")
+    if stay.retention is not None and stay.retention > _LONGEST:
+        document.fault((*place, "retention"), "must be at most 20000d", "the engine's calendar ends in 2106")
 
 
 def _check_urls(pipeline: Pipeline, document: _Document) -> None:

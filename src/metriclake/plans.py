@@ -37,7 +37,7 @@ def kept_text(loaded: LoadedPipeline) -> str:
     kept = {
         "tenants": {name: whole["tenants"][name] for name in ("unknown", "unavailable")},
         "stream": whole["stream"],
-        "store": {name: whole["store"][name] for name in ("hot", "retention")},
+        "store": {name: value for name, value in whole["store"].items() if name != "url"},
         "metrics": whole["metrics"],
     }
     return yaml.safe_dump(kept, allow_unicode=True, sort_keys=False)
@@ -82,7 +82,7 @@ def plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
     return Plan(
         version=loaded.version,
         rules=RuleSet(rule for rule in rules if rule is not None),
-        retention=_micros(duration(pipeline.store.retention)),
+        tiers=pipeline.store.tiers(),
         future=_micros(duration(pipeline.stream.future)),
         suffix=SUFFIXES[pipeline.stream.compression],
         types={

@@ -15,7 +15,7 @@ from metriclake.plans import plan_of_text
 PIPELINE = """
 tenants: {unknown: "${UNKNOWN}"}
 stream: {future: 1h}
-store: {hot: 1d, retention: "${RETENTION}"}
+store: {hot: 1d, retention: "${RETENTION}", metrics: {jobs: {retention: 7d}}, tenants: {acme: {hot: 2d}}}
 lake: file:///${SECRET}
 metrics:
   jobs:
@@ -50,8 +50,8 @@ def test_kept_rules_are_the_rules_that_were_in_force(tmp_path: Path) -> None:
     again = plan_of_text(configured.text, configured.plan.version)
 
     assert "hush" not in configured.text
-    assert (again.retention, again.future, again.types) == (
-        configured.plan.retention,
+    assert (again.tiers, again.future, again.types) == (
+        configured.plan.tiers,
         configured.plan.future,
         configured.plan.types,
     )

@@ -17,8 +17,10 @@ from metriclake.books import Counts
 from metriclake.event import Measure, MetricEvent
 from metriclake.store import Aggregate, Catalogue, Engine, Loader, Outcome, Selection, TenantReader, prepare
 from metriclake.store import Measure as Named
+from metriclake.tiers import Tiers
+from patience import until
 
-RETENTION = timedelta(days=20_000)
+TIERS = Tiers(timedelta(days=20_000), timedelta(days=20_000))
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 VERSION = 4_503_599_627_370_495
 
@@ -76,8 +78,7 @@ class Shelf:
     """
 
     folder: Path
-    hot: timedelta = RETENTION
-    retention: timedelta = RETENTION
+    tiers: Tiers = TIERS
     engine: Engine = field(init=False)
     catalogue: Catalogue = field(init=False)
     loader: Loader = field(init=False)
@@ -95,12 +96,12 @@ class Shelf:
         """
         self.engine = Engine(self.folder)
         try:
-            prepare(self.engine, self.hot, self.retention)
+            prepare(self.engine, self.tiers, datetime.now(UTC))
         except MetriclakeError:
             self.engine.close()
             raise
         self.catalogue = Catalogue(self.engine)
-        self.loader = Loader(self.engine, self.catalogue, lambda: self.retention)
+        self.loader = Loader(self.engine, self.catalogue, self.tiers)
 
     def reopen(self) -> None:
         """
@@ -108,6 +109,31 @@ class Shelf:
         """
         self.engine.close()
         self.open()
+
+    def retain(self, tiers: Tiers) -> None:
+        """
+        Let rows stay otherwise, as a server does whose file has changed, and wait until the engine has seen to it.
+        """
+        self.tiers = tiers
+        self.loader.retain(tiers, datetime.now(UTC))
+        self.settle()
+
+    def settle(self) -> None:
+        """
+        Wait until no change of the rows goes on in the background.
+        """
+        sql = "SELECT latest_fail_reason FROM system.mutations WHERE database = 'metriclake' AND NOT is_done"
+        until(lambda: not self.engine.rows(sql))
+
+    def volumes(self) -> dict[str, str]:
+        """
+        Return the volume of each row, by event id.
+        """
+        sql = (
+            "SELECT event_id, disk_name FROM metriclake.metrics AS m INNER JOIN system.parts AS p ON m._part = p.name"
+            " WHERE p.database = 'metriclake' AND p.table = 'metrics' AND p.active"
+        )
+        return dict(self.engine.rows(sql))
 
     def load(
         self, *events: MetricEvent, integers: Mapping[str, list[str]] | None = None, now: datetime = NOW

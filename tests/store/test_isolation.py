@@ -11,6 +11,7 @@ import pytest
 
 from metriclake._errors import StoreError
 from metriclake.store import Aggregate, Bucket, Condition, Dimension, Measure, Operator, Selection
+from metriclake.store.table import FORMAT
 from store.shelf import NOW, Shelf, event
 
 pytestmark = pytest.mark.engine
@@ -156,7 +157,7 @@ def test_a_reader_changes_nothing(shelf: Shelf, sql: str) -> None:
 
     assert sabotaged(shelf, "SELECT tenant FROM metriclake.metrics") == [("tenant-b",)]
     assert shelf.engine.rows("SELECT tenant, event_id FROM metriclake.metrics ORDER BY ALL") == before
-    assert dict(shelf.engine.rows("SELECT key, value FROM metriclake.meta FINAL"))["format"] == "1"
+    assert dict(shelf.engine.rows("SELECT key, value FROM metriclake.meta FINAL"))["format"] == str(FORMAT)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from metriclake._errors import LakeError, MetriclakeError, StoreError
 from metriclake.event import MetricEvent
 from metriclake.store import Aggregate, Catalogue, Engine, Loader, Selection
 from metriclake.store.catalogue import DIMENSION, TEXT, Field, Place
+from metriclake.tiers import Tiers
 from store.shelf import NOW, VERSION, Shelf, counts, event, fates, lines
 
 pytestmark = pytest.mark.engine
@@ -168,11 +169,12 @@ def test_what_is_older_than_retention_is_expired(shelf: Shelf) -> None:
     """
     A metric event beyond retention is counted as expired and not stored.
     """
-    loader = Loader(shelf.engine, shelf.catalogue, lambda: timedelta(days=30))
-    events = [event("old", "1", time=NOW - timedelta(days=31)), event("old", "2", time=NOW - timedelta(days=29))]
+    now = datetime.now(UTC)
+    loader = Loader(shelf.engine, shelf.catalogue, Tiers(timedelta(days=1), timedelta(days=30)))
+    events = [event("old", "1", time=now - timedelta(days=31)), event("old", "2", time=now - timedelta(days=29))]
     shelf.number += 1
 
-    outcome = loader.load(shelf.number, VERSION, lines(events), counts(events), {}, NOW)
+    outcome = loader.load(shelf.number, VERSION, lines(events), counts(events), {}, now)
 
     assert fates(outcome) == {"expired": 1, "stored": 1}
     assert shelf.rows("old") == [("2",)]
@@ -182,13 +184,14 @@ def test_a_row_that_a_first_try_stored_does_not_expire_in_the_second(shelf: Shel
     """
     A load that is redone so late that its rows are beyond retention still counts those that it had stored.
     """
-    loader = Loader(shelf.engine, shelf.catalogue, lambda: timedelta(days=30))
-    events = [event("redone", "1", time=NOW - timedelta(days=29))]
+    now = datetime.now(UTC)
+    loader = Loader(shelf.engine, shelf.catalogue, Tiers(timedelta(days=1), timedelta(days=30)))
+    events = [event("redone", "1", time=now - timedelta(days=29))]
     shelf.number += 1
     body, counted = lines(events), counts(events)
 
-    first = loader.load(shelf.number, VERSION, body, counted, {}, NOW)
-    again = loader.load(shelf.number, VERSION, body, counted, {}, NOW + timedelta(days=2))
+    first = loader.load(shelf.number, VERSION, body, counted, {}, now)
+    again = loader.load(shelf.number, VERSION, body, counted, {}, now + timedelta(days=2))
 
     assert first == again
     assert shelf.rows("redone") == [("1",)]

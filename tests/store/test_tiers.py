@@ -1,10 +1,10 @@
 """
-Rows go from the hot volume to the cold one, and leave when retention says so; a newer format is left alone.
+Rows go from the hot volume to the cold one, and leave when retention says so, each by its own lengths.
 """
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from metriclake._errors import InvalidPipeline, NewerFormat
-from metriclake.pipeline import duration, parse
+from metriclake.pipeline import parse
 from metriclake.store import Catalogue, Engine, prepare
+from metriclake.tiers import Stay, Tiers
+from patience import until
 from store.shelf import Shelf, event, fates
 
 pytestmark = pytest.mark.engine
@@ -21,16 +23,18 @@ pytestmark = pytest.mark.engine
 NOW = datetime.now(UTC)
 """Tiers follow the engine's clock."""
 
+Opened = Callable[[Tiers], Shelf]
+
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Callable[[timedelta, timedelta], Shelf]]:
+def opened(tmp_path: Path) -> Iterator[Opened]:
     """
     Open a store with the tiers that a test wants.
     """
     shelves: list[Shelf] = []
 
-    def make(hot: timedelta, retention: timedelta) -> Shelf:
-        shelves.append(Shelf(tmp_path / "store", hot, retention))
+    def make(tiers: Tiers) -> Shelf:
+        shelves.append(Shelf(tmp_path / "store", tiers))
         return shelves[-1]
 
     yield make
@@ -45,123 +49,317 @@ def days(number: float) -> timedelta:
     return timedelta(days=number)
 
 
-def volumes(shelf: Shelf) -> dict[str, str]:
+USUAL = Tiers(days(14), days(365))
+
+
+def merge(shelf: Shelf) -> None:
     """
-    Return the disk of each row, by event id.
+    Have the engine merge all that may be merged.
     """
-    sql = (
-        "SELECT event_id, disk_name FROM metriclake.metrics AS m INNER JOIN system.parts AS p ON m._part = p.name"
-        " WHERE p.database = 'metriclake' AND p.table = 'metrics' AND p.active"
+    shelf.engine.command("OPTIMIZE TABLE metriclake.metrics FINAL")
+
+
+def ids(shelf: Shelf, tenant: str = "a") -> list[object]:
+    """
+    Return the event ids that a tenant has.
+    """
+    return [row[0] for row in shelf.rows(tenant)]
+
+
+@pytest.mark.parametrize("hot", [timedelta(hours=1), days(14), days(100)])
+def test_a_late_row_goes_straight_to_the_cold_volume(opened: Opened, hot: timedelta) -> None:
+    """
+    A row older than `hot` goes to the cold volume at once, a fresh one of the same object lies on the hot one.
+    """
+    shelf = opened(Tiers(hot, days(365)))
+    shelf.load(event("a", "fresh", time=NOW), event("a", "late", time=NOW - hot - timedelta(seconds=1)), now=NOW)
+
+    assert shelf.volumes() == {"fresh": "hot", "late": "cold"}
+
+
+def test_fresh_rows_stay_hot_whatever_is_merged(opened: Opened) -> None:
+    """
+    Late rows of the same month do not take fresh ones along to the cold volume when parts are merged.
+    """
+    shelf = opened(Tiers(timedelta(seconds=1), days(365)))
+    for index in range(3):
+        times = {"fresh": datetime.now(UTC) + timedelta(hours=1), "late": NOW - timedelta(seconds=2)}
+        shelf.load(*(event("a", f"{name}{index}", time=time) for name, time in times.items()), now=datetime.now(UTC))
+    merge(shelf)
+
+    found = shelf.volumes()
+    assert found == {name: "hot" if name.startswith("fresh") else "cold" for name in found}
+    assert len(found) == 6
+
+
+def test_a_month_goes_cold_by_itself(opened: Opened) -> None:
+    """
+    The rows of a month move to the cold volume `hot` after its end, without anybody's doing.
+    """
+    begin = datetime.now(UTC)
+    month = begin.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    shelf = opened(Tiers(begin - month + timedelta(seconds=3), days(365)))
+    last = event("a", "last", time=month - timedelta(seconds=1))
+    shelf.load(last, event("a", "first", time=month), now=begin)
+    assert shelf.volumes() == {"last": "hot", "first": "hot"}
+
+    until(lambda: shelf.volumes() == {"last": "cold", "first": "hot"})
+
+
+def test_rows_leave_by_themselves(opened: Opened) -> None:
+    """
+    A row that comes beyond retention leaves without anybody's doing, others stay.
+    """
+    shelf = opened(USUAL)
+    shelf.engine.command("SYSTEM STOP TTL MERGES metriclake.metrics")
+    past = NOW - days(365) - timedelta(seconds=1)
+    shelf.load(event("a", "kept", time=NOW - days(364)), event("a", "gone", time=past), now=NOW - days(1))
+    assert ids(shelf) == ["gone", "kept"]
+
+    shelf.engine.command("SYSTEM START TTL MERGES metriclake.metrics")
+    until(lambda: ids(shelf) == ["kept"])
+
+
+OWN = Tiers(
+    days(14),
+    days(365),
+    metrics={"brief": Stay(retention=days(2)), "long": Stay(days(100), days(700)), "cool": Stay(hot=days(1))},
+    tenants={"big": Stay(retention=days(1000)), "warm": Stay(hot=days(50)), "both": Stay(days(2), days(20))},
+)
+
+
+@pytest.mark.parametrize(
+    ("tenant", "metric", "hot", "kept"),
+    [
+        ("a", "uploads", 14, 365),
+        ("a", "brief", 2, 2),
+        ("a", "long", 100, 700),
+        ("a", "cool", 1, 365),
+        ("big", "uploads", 14, 1000),
+        ("big", "brief", 14, 1000),
+        ("big", "long", 100, 1000),
+        ("warm", "brief", 2, 2),
+        ("warm", "cool", 50, 365),
+        ("both", "long", 2, 20),
+        ("A", "Brief", 14, 365),
+    ],
+)
+def test_each_row_stays_by_its_own_lengths(opened: Opened, tenant: str, metric: str, hot: float, kept: float) -> None:
+    """
+    A tenant's own length wins over a metric's, a metric's over the one of all, for `hot` and `retention` apart.
+    """
+    shelf = opened(OWN)
+    hour = timedelta(hours=1)
+    ages = {
+        "young": days(hot) - hour,
+        "old": days(hot) + hour,
+        "last": days(kept) - hour,
+        "beyond": days(kept) + hour,
+    }
+    events = [event(tenant, name, metric=metric, time=NOW - age) for name, age in ages.items()]
+
+    outcome = shelf.load(*events, now=NOW)
+
+    on = {"young": "hot", "old": "cold", "last": "cold"}
+    if hot == kept:
+        on = {"young": "hot", "last": "hot"}
+    assert shelf.volumes() == on
+    assert fates(outcome) == {"stored": len(on), "expired": 4 - len(on)}
+
+
+def test_rows_of_other_lengths_do_not_wait_for_each_other(opened: Opened) -> None:
+    """
+    Rows of one object and month whose tenants and metrics have other lengths lie in parts of their own.
+    """
+    shelf = opened(OWN)
+    tenants = ("a", "big", "warm", "both")
+    shelf.load(*(event(tenant, tenant, time=NOW) for tenant in tenants), now=NOW)
+
+    parts = shelf.engine.rows("SELECT groupUniqArray(tenant) FROM metriclake.metrics GROUP BY _part")
+
+    assert sorted(names for (names,) in parts) == [["a"], ["big"], ["both"], ["warm"]]
+
+
+def test_a_shorter_retention_removes_what_is_beyond_it(opened: Opened) -> None:
+    """
+    Where retention becomes shorter, the rows beyond it leave at once, and none comes any more.
+    """
+    shelf = opened(USUAL)
+    old = event("a", "old", time=NOW - days(200))
+    shelf.load(event("a", "young", time=NOW - days(20)), old, now=NOW)
+
+    shelf.retain(Tiers(days(7), days(100)))
+
+    assert ids(shelf) == ["young"]
+    assert fates(shelf.load(old, now=NOW)) == {"expired": 1}
+
+
+def test_a_longer_retention_keeps_more(opened: Opened) -> None:
+    """
+    Where retention becomes longer, the rows that are there stay as long, and older ones may come.
+    """
+    shelf = opened(Tiers(days(14), days(100)))
+    shelf.load(event("a", "saved", time=NOW - days(60)), now=NOW)
+
+    shelf.retain(Tiers(days(14), days(700)))
+    shelf.load(event("a", "older", time=NOW - days(600)), now=NOW)
+    merge(shelf)
+
+    leave = (
+        "SELECT delete_ttl_info_min FROM system.parts WHERE active AND database = 'metriclake' AND table = 'metrics'"
     )
-    return dict(shelf.engine.rows(sql))
+    assert ids(shelf) == ["older", "saved"]
+    assert sorted(round((moment - NOW) / days(1)) for (moment,) in shelf.engine.rows(leave)) == [100, 640]
 
 
-def test_late_rows_lie_on_the_cold_volume(opened: Callable[[timedelta, timedelta], Shelf]) -> None:
+def test_a_shorter_hot_moves_what_is_there(opened: Opened) -> None:
     """
-    A row older than `hot` goes to the cold volume at once, a fresh one lies on the hot one.
+    Where `hot` becomes shorter, rows older than it go to the cold volume by themselves.
     """
-    shelf = opened(days(14), days(365))
-    shelf.load(event("a", "fresh", time=NOW), event("a", "late", time=NOW - days(100)), now=NOW)
+    shelf = opened(Tiers(days(40), days(365)))
+    shelf.load(event("a", "fresh", time=NOW), event("a", "older", time=NOW - days(35)), now=NOW)
+    assert set(shelf.volumes().values()) == {"hot"}
 
-    assert volumes(shelf) == {"fresh": "hot", "late": "cold"}
+    shelf.retain(Tiers(days(14), days(365)))
+
+    until(lambda: shelf.volumes() == {"fresh": "hot", "older": "cold"})
 
 
-def test_rows_go_when_retention_says_so(opened: Callable[[timedelta, timedelta], Shelf]) -> None:
+def test_a_longer_hot_brings_nothing_back(opened: Opened) -> None:
     """
-    A row that comes beyond retention leaves when parts are merged, others stay.
+    Where `hot` becomes longer, rows on the cold volume stay there, and rows as old that come now lie on the hot one.
     """
-    shelf = opened(days(14), days(365))
-    soon = datetime.now(UTC) - days(365) + timedelta(seconds=4)
-    shelf.load(event("a", "kept", time=NOW - days(300)), event("a", "gone", time=soon), now=NOW - days(1))
+    shelf = opened(Tiers(days(14), days(365)))
+    shelf.load(event("a", "before", time=NOW - days(40)), now=NOW)
 
-    for _ in range(60):
-        shelf.engine.command("OPTIMIZE TABLE metriclake.metrics FINAL")
-        if len(shelf.rows("a")) < 2:
-            break
-        time.sleep(0.5)
+    shelf.retain(Tiers(days(100), days(365)))
+    shelf.load(event("a", "after", time=NOW - days(40)), now=NOW)
 
-    assert shelf.rows("a") == [("kept",)]
+    assert shelf.volumes() == {"before": "cold", "after": "hot"}
 
 
-def test_other_tiers_take_hold_of_what_is_there(opened: Callable[[timedelta, timedelta], Shelf]) -> None:
+def test_lengths_of_its_own_come_change_and_go_while_rows_are_there(opened: Opened) -> None:
     """
-    A store that is opened with another retention removes the rows beyond it.
+    Lengths that a tenant or a metric is given, that change, or that are taken away hold for the rows that are there.
     """
-    shelf = opened(days(14), days(365))
-    shelf.load(event("a", "young", time=NOW - days(20)), event("a", "old", time=NOW - days(200)), now=NOW)
+    shelf = opened(USUAL)
+    names = [(tenant, metric, age) for tenant in "ab" for metric in ("x", "y") for age in (300, 150, 60, 20, 1)]
+    shelf.load(*(event(t, f"{m}{age}", metric=m, time=NOW - days(age)) for t, m, age in names), now=NOW)
 
-    prepare(shelf.engine, days(7), days(100))
-    shelf.engine.command("OPTIMIZE TABLE metriclake.metrics FINAL")
+    def oldest() -> dict[str, int]:
+        """
+        Return the age in days of each tenant's and metric's oldest row.
+        """
+        sql = "SELECT tenant || metric, max(toUInt32(substring(event_id, 2))) FROM metriclake.metrics GROUP BY 1"
+        return dict(shelf.engine.rows(sql))
 
-    assert shelf.rows("a") == [("young",)]
+    assert oldest() == {"ax": 300, "ay": 300, "bx": 300, "by": 300}
+    shelf.retain(Tiers(days(14), days(365), tenants={"b": Stay(retention=days(200))}))
+    assert oldest() == {"ax": 300, "ay": 300, "bx": 150, "by": 150}
+    shelf.retain(Tiers(days(14), days(365), {"x": Stay(retention=days(100))}, {"b": Stay(retention=days(180))}))
+    assert oldest() == {"ax": 60, "ay": 300, "bx": 150, "by": 150}
+    shelf.retain(Tiers(days(14), days(30), {"x": Stay(retention=days(100))}, {"b": Stay(hot=days(2))}))
+    assert oldest() == {"ax": 60, "ay": 20, "bx": 60, "by": 20}
+    shelf.retain(Tiers(days(14), days(365)))
+    assert oldest() == {"ax": 60, "ay": 20, "bx": 60, "by": 20}
+    assert shelf.engine.rows("SELECT DISTINCT retention FROM metriclake.metrics") == [(365 * 86_400,)]
 
 
-def test_a_longer_retention_keeps_more(opened: Callable[[timedelta, timedelta], Shelf]) -> None:
+def test_a_file_that_changed_while_the_store_was_closed(opened: Opened) -> None:
     """
-    A store that is opened with a longer retention keeps what the shorter one would have removed.
+    A store that is opened with other lengths treats the rows that are there as if they had changed while it was open.
     """
-    shelf = opened(days(14), days(100))
-    shelf.retention = days(700)
+    shelf = opened(USUAL)
+    shelf.load(*(event(tenant, "1", time=NOW - days(200)) for tenant in "ab"), now=NOW)
+
+    shelf.tiers = Tiers(days(14), days(365), tenants={"a": Stay(retention=days(100))})
     shelf.reopen()
-    shelf.load(event("a", "old", time=NOW - days(600)), now=NOW)
-    shelf.engine.command("OPTIMIZE TABLE metriclake.metrics FINAL")
+    shelf.settle()
 
-    assert shelf.rows("a") == [("old",)]
+    assert (ids(shelf, "a"), ids(shelf, "b")) == ([], ["1"])
 
 
-def test_without_a_cold_time_all_is_hot(opened: Callable[[timedelta, timedelta], Shelf]) -> None:
+def test_rows_that_come_while_lengths_change_stay_by_the_last_ones(opened: Opened) -> None:
     """
-    Where `hot` is as long as `retention`, nothing moves.
+    Whatever is loaded while the file changes, in the end every row stays as long as the file says.
     """
-    shelf = opened(days(365), days(365))
-    shelf.load(event("a", "late", time=NOW - days(300)), now=NOW)
+    shelf = opened(USUAL)
+    done = threading.Event()
 
-    assert volumes(shelf) == {"late": "hot"}
+    def change() -> None:
+        for turn in range(4):
+            shelf.loader.retain(Tiers(days(14), days(100 + turn), tenants={"b": Stay(days(1), days(200 - turn))}), NOW)
+        done.set()
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    while not done.is_set():
+        shelf.load(event("a", str(shelf.number), time=NOW), event("b", str(shelf.number), time=NOW), now=NOW)
+    thread.join()
+    shelf.settle()
+
+    found = shelf.engine.rows("SELECT DISTINCT tenant, intDiv(retention, 86400) FROM metriclake.metrics ORDER BY 1")
+    assert found == [("a", 103), ("b", 197)]
+
+
+def test_tenants_do_not_grow_the_table(opened: Opened) -> None:
+    """
+    With 20,000 tenants that have lengths of their own the table's definition is the one without them, also changed.
+    """
+    shelf = opened(USUAL)
+    before = shelf.engine.rows("SHOW CREATE TABLE metriclake.metrics")
+    shelf.load(event("t7", "1", time=NOW - days(40)), event("t8", "1", time=NOW - days(40)), now=NOW)
+    many = {f"t{index}": Stay(days(1), days(30 + index % 7)) for index in range(20_000)}
+
+    shelf.retain(Tiers(days(14), days(365), tenants=many | {"t8": Stay()}))
+
+    assert (ids(shelf, "t7"), ids(shelf, "t8")) == ([], ["1"])
+    assert fates(shelf.load(event("t9", "1", time=NOW - days(40)), now=NOW)) == {"expired": 1}
+    assert shelf.engine.rows("SHOW CREATE TABLE metriclake.metrics") == before
 
 
 @pytest.mark.parametrize("retention", ["365d", "18250d", "29500d", "36500d", "60000d", "73000d"])
-def test_a_retention_that_the_pipeline_file_may_say_keeps_what_is_new(
-    opened: Callable[[timedelta, timedelta], Shelf], retention: str
-) -> None:
+def test_a_retention_that_the_pipeline_file_may_say_keeps_what_is_new(opened: Opened, retention: str) -> None:
     """
     However long a retention is, it is refused at `check`, or keeps what is new and what is almost a year old.
     """
     try:
-        parse(f"store: {{hot: 14d, retention: {retention}}}", Path("metriclake.yaml"), {})
+        store = parse(f"store: {{hot: 14d, retention: {retention}}}", Path("metriclake.yaml"), {}).pipeline.store
     except InvalidPipeline:
         return
 
-    shelf = opened(days(14), duration(retention))
+    shelf = opened(store.tiers())
     shelf.load(event("a", "1", time=NOW), event("a", "2", time=NOW - days(360)), now=NOW)
-    shelf.engine.command("OPTIMIZE TABLE metriclake.metrics FINAL")
+    merge(shelf)
 
-    assert shelf.rows("a") == [("1",), ("2",)]
+    assert ids(shelf) == ["1", "2"]
 
 
-def test_preparing_again_changes_nothing(opened: Callable[[timedelta, timedelta], Shelf]) -> None:
+def test_preparing_again_changes_nothing(opened: Opened) -> None:
     """
-    A store that is opened with the same settings has the same rows and fates as before.
+    A store that is opened with the same settings has the same rows and fates as before, and nothing is rewritten.
     """
-    shelf = opened(days(14), days(365))
+    shelf = opened(OWN)
     shelf.load(event("a", "1", time=NOW), now=NOW)
 
     for _ in range(3):
-        prepare(shelf.engine, days(14), days(365))
+        prepare(shelf.engine, OWN, NOW)
 
     assert fates(shelf.load(event("a", "1", time=NOW), now=NOW)) == {"duplicate": 1}
+    assert shelf.engine.rows("SELECT count() FROM system.mutations WHERE database = 'metriclake'") == [(0,)]
 
 
-def test_a_newer_format_is_refused(opened: Callable[[timedelta, timedelta], Shelf]) -> None:
+def test_a_newer_format_is_refused(opened: Opened) -> None:
     """
     A store that a newer version has written is not opened, and not changed.
     """
-    shelf = opened(days(14), days(365))
-    shelf.engine.insert("meta", ["key", "value"], [("format", "2")])
+    shelf = opened(USUAL)
+    shelf.engine.insert("meta", ["key", "value"], [("format", "3")])
 
     with pytest.raises(NewerFormat, match="upgrade"):
-        prepare(shelf.engine, days(1), days(2))
+        prepare(shelf.engine, Tiers(days(1), days(2)), NOW)
 
-    assert dict(shelf.engine.rows("SELECT key, value FROM metriclake.meta FINAL"))["format"] == "2"
+    assert dict(shelf.engine.rows("SELECT key, value FROM metriclake.meta FINAL"))["format"] == "3"
 
 
 def test_an_empty_folder_becomes_a_store(tmp_path: Path) -> None:
@@ -169,7 +367,7 @@ def test_an_empty_folder_becomes_a_store(tmp_path: Path) -> None:
     A folder that is not there yet is made, with a volume for each tier.
     """
     engine = Engine(tmp_path / "new" / "store")
-    prepare(engine, days(14), days(365))
+    prepare(engine, USUAL, NOW)
 
     assert Catalogue(engine).tenants() == []
     assert {path.name for path in (tmp_path / "new" / "store").iterdir()} >= {"hot", "cold"}

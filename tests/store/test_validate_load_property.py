@@ -8,6 +8,7 @@ each row is read back and compared with what was sent, doubles by their bits.
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -21,8 +22,10 @@ from metriclake.event import is_field_name
 from metriclake.rules import RuleSet
 from metriclake.store import Place
 from metriclake.store.catalogue import Field
+from metriclake.store.load import Loader
 from metriclake.stream.compose import Plan, compose, sort, tenants
-from store.shelf import Shelf
+from metriclake.tiers import Stay, Tiers
+from store.shelf import Shelf, counts, event, lines
 
 pytestmark = pytest.mark.engine
 
@@ -36,7 +39,7 @@ INTEGERS = {name: {"whole": "integer", "$whole.2": "integer", "w" * 60: "integer
 PLAN = Plan(
     version=2**52 - 1,
     rules=RuleSet(()),
-    retention=SEALED_AT,
+    tiers=Tiers(TICK * SEALED_AT, TICK * SEALED_AT),
     future=(datetime(2200, 1, 1, tzinfo=UTC) - EPOCH) // TICK - SEALED_AT,
     suffix=".zst",
     types={name: {**whole, "flag": "boolean", "text": "string", "real": "double"} for name, whole in INTEGERS.items()},
@@ -235,6 +238,70 @@ def load(shelf: Shelf, body: bytes) -> list[dict[str, Any]]:
     )
     assert sum(outcome.fates["stored"].values()) == data.rows
     return read_back(shelf)
+
+
+LENGTHS = st.sampled_from([timedelta(hours=1), timedelta(days=1), timedelta(days=45), timedelta(days=20_000)])
+OWN = st.builds(Stay, st.none() | LENGTHS, st.none() | LENGTHS)
+TENANTS, MEASURED = ("acme", "a=b~c|d+e", "T.1"), ("m", "M.2", "a:b-c_d")
+TIERS = st.builds(
+    Tiers,
+    LENGTHS,
+    LENGTHS,
+    st.dictionaries(st.sampled_from(MEASURED), OWN),
+    st.dictionaries(st.sampled_from(TENANTS), OWN),
+)
+MARGIN = timedelta(minutes=5)
+"""What would leave so soon after it is loaded is not stored."""
+
+
+def of_tiers() -> list[Tiers]:
+    """
+    Draw what pipeline files say of how long rows stay: the same in every run.
+    """
+    found: list[Tiers] = []
+
+    @settings(max_examples=12, derandomize=True, deadline=None, database=None, phases=(Phase.generate,))
+    @given(TIERS)
+    def draw(tiers: Tiers) -> None:
+        found.append(tiers)
+
+    draw()
+    return found
+
+
+@pytest.mark.parametrize("tiers", of_tiers(), ids=lambda tiers: f"{tiers.retention.days}d")
+def test_validate_and_load_agree_on_what_is_expired(still: Shelf, tiers: Tiers) -> None:
+    """
+    The load stores what the steps pass, but for what would leave within minutes, whatever lengths are somebody's own.
+
+    It stores nothing that the steps refuse, and each row carries the retention that both went by.
+    """
+    now = datetime.now(UTC)
+    lefts = (-TICK, TICK * 0, MARGIN - TICK, MARGIN, timedelta(minutes=59))
+    kept = {(tenant, metric): tiers.retention_of(tenant, metric) for tenant in TENANTS for metric in MEASURED}
+    events = {
+        f"{tenant} {metric} {left}": (
+            event(tenant, f"{tenant} {metric} {left}", metric=metric, time=now - length + left),
+            left,
+        )
+        for (tenant, metric), length in kept.items()
+        for left in lefts
+    }
+    sent = [one for one, _ in events.values()]
+    seal = replace(SEAL, sealed_at=(now - EPOCH) // TICK)
+    still.number += 1
+
+    batch = sort([StoredEntry(1, EntryKind.METRICS, 0, len(sent), lines(sent))], seal, replace(PLAN, tiers=tiers))
+    loader = Loader(still.engine, still.catalogue, tiers)
+    outcome = loader.load(still.number, PLAN.version, lines(sent), counts(sent), {}, now)
+
+    sql = f"SELECT event_id, tenant, metric, retention FROM metriclake.metrics WHERE object = {still.number}"  # noqa: S608 - a number of ours
+    stored = {event_id: (tenant, metric, kept_for) for event_id, tenant, metric, kept_for in still.engine.rows(sql)}
+    passed = {draft.dimensions["event_id"] for draft in batch.passed}
+    assert passed == {name for name, (_, left) in events.items() if left >= TICK * 0}
+    assert set(stored) == {name for name, (_, left) in events.items() if left >= MARGIN}
+    assert sum(outcome.fates["expired"].values()) == len(events) - len(stored)
+    assert all(kept[tenant, metric] == timedelta(seconds=found) for tenant, metric, found in stored.values())
 
 
 @pytest.mark.parametrize("name", ["a", "_", "$", "A.b:c-d_1", "x" * 60, "time2", "event_id2"])

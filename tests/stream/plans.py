@@ -6,18 +6,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from metriclake.entry import Entry, EntryKind
 from metriclake.pipeline import FieldSpec
 from metriclake.rules import Pattern, Rule, RuleSet, Transform
 from metriclake.stream import Plan
+from metriclake.tiers import Tiers
 
 SEALED_AT = 1_769_860_800_000_000
 """2026-01-31T12:00:00Z in microseconds."""
 
 TIME = "2026-01-31T11:00:00Z"
 DAY = 86_400_000_000
+TIERS = Tiers(timedelta(days=10_000), timedelta(days=10_000))
 
 
 def plan(
@@ -32,7 +35,7 @@ def plan(
     return Plan(
         version=version,
         rules=RuleSet([uploads, urgent]),
-        retention=10_000 * DAY,
+        tiers=TIERS,
         future=DAY,
         suffix=suffix,
         types={metric: {"size": "integer"}} if types is None else types,

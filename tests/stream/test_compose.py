@@ -8,6 +8,7 @@ import base64
 import json
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -30,6 +31,7 @@ from metriclake.stream.compose import (
     sort,
     tenants,
 )
+from metriclake.tiers import Stay, Tiers
 from stream.plans import DAY, SEALED_AT, event, lines, metric, plan
 
 SEAL = Seal("0123abcd", 0, 7, 1, 9, SEALED_AT - 1_000_000, SEALED_AT, 1)
@@ -315,6 +317,34 @@ def test_clock_of_the_seal_decides_what_is_expired() -> None:
 
     assert sort(entries, SEAL, plan()).refused == []
     assert [refused.reason for refused in sort(entries, later, plan()).refused] == [DropReason.EXPIRED]
+
+
+def test_what_is_expired_is_decided_by_the_lengths_of_its_tenant_and_metric() -> None:
+    """
+    An event is refused as expired by its tenant's own retention, or else its metric's, or else the one of all.
+    """
+    tiers = Tiers(
+        timedelta(days=1),
+        timedelta(days=10),
+        metrics={"posted": Stay(retention=timedelta(minutes=90))},
+        tenants={"big": Stay(retention=timedelta(days=1000)), "warm": Stay(hot=timedelta(days=2))},
+    )
+    entries = stored((EntryKind.METRICS, [lines(*(metric("1", tenant=name) for name in ("acme", "big", "warm")))]))
+    hour = SEALED_AT + DAY // 24
+
+    def expired(own: Tiers, sealed_at: int) -> list[str]:
+        """
+        Return the tenants whose event is refused as expired.
+        """
+        batch = sort(entries, replace(SEAL, sealed_at=sealed_at), replace(plan(), tiers=own))
+        assert {refused.reason for refused in batch.refused} <= {DropReason.EXPIRED}
+        return [refused.draft.tenant for refused in batch.refused]
+
+    assert expired(tiers, SEALED_AT) == []
+    assert expired(tiers, hour) == ["acme", "warm"]
+    assert expired(replace(tiers, metrics={}), hour) == []
+    assert expired(replace(tiers, metrics={}), SEALED_AT + 10 * DAY) == ["acme", "warm"]
+    assert expired(tiers, SEALED_AT + 1000 * DAY) == ["acme", "big", "warm"]
 
 
 def test_objects_lie_where_the_layout_says() -> None:

@@ -7,7 +7,8 @@ number and kept. It ends with a count of what the store holds of the object, whi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate, groupby
@@ -15,6 +16,7 @@ from itertools import accumulate, groupby
 from metriclake._errors import LakeError, StoreError
 from metriclake.books import Counts, Key
 from metriclake.crashpoints import CrashPoint, reach
+from metriclake.store import aging
 from metriclake.store.catalogue import ATTRIBUTE, DIMENSION, MEASURE, TEXT, Catalogue, Field
 from metriclake.store.engine import DATABASE, Engine
 from metriclake.store.table import (
@@ -22,8 +24,10 @@ from metriclake.store.table import (
     DOUBLE_SLOTS,
     INTEGER_SLOTS,
     payload_hash,
+    retain,
     row_columns,
 )
+from metriclake.tiers import Tiers
 
 _PARSE = {"input_format_parallel_parsing": 0, "max_insert_threads": 1, "input_format_skip_unknown_fields": 0}
 _IN_ORDER = {"max_threads": 1, "max_insert_threads": 1, "precise_float_parsing": 1}
@@ -37,7 +41,7 @@ _PASSING = ("incoming", "shapes", "staged", "judged")
 
 _SIGNS = {'"': "string", "t": "boolean", "f": "boolean"}
 _EPOCH = "'\"1970-01-01T00:00:00.000000Z\"'"
-_ALWAYS = frozenset({"tenant", "metric", "time", "event_id", "object", "version"})
+_ALWAYS = frozenset({"tenant", "metric", "time", "event_id", "object", "version", *aging.DEFINITIONS})
 _AT_HAND = (
     f"time IN (SELECT time FROM {DATABASE}.incoming) AND (tenant, metric, time) IN"
     f" (SELECT metadata['tenant_id'], metric_name, time FROM {DATABASE}.incoming)"
@@ -92,13 +96,31 @@ class Loader:
     The one writer of the store's rows.
     """
 
-    def __init__(self, engine: Engine, catalogue: Catalogue, retention: Callable[[], timedelta]) -> None:
+    def __init__(self, engine: Engine, catalogue: Catalogue, tiers: Tiers) -> None:
         """
-        Rows older than what `retention` returns are not stored.
+        `tiers` are those that the store is prepared with; rows beyond their retention are not stored.
         """
         self._engine = engine
         self._catalogue = catalogue
-        self._retention = retention
+        self._tiers = tiers
+        self._turn = threading.Lock()
+
+    @property
+    def tiers(self) -> Tiers:
+        """
+        Return how long rows stay.
+        """
+        return self._tiers
+
+    def retain(self, tiers: Tiers, now: datetime) -> None:
+        """
+        Let rows stay as long as `tiers` say: those that come, and those that are there, between two loads.
+
+        Raises StoreError where the engine fails; what held before still holds then.
+        """
+        with self._turn:
+            retain(self._engine, tiers, now)
+            self._tiers = tiers
 
     def load(
         self,
@@ -121,8 +143,9 @@ class Loader:
         Raises LakeError where lines are not what their manifest says, StoreError where the engine fails.
         """
         outcomes = []
-        for _, group in groupby(arrivals, key=lambda arrival: arrival.version):
-            outcomes.extend(self._load(list(group), now))
+        with self._turn:
+            for _, group in groupby(arrivals, key=lambda arrival: arrival.version):
+                outcomes.extend(self._load(list(group), now))
         return outcomes
 
     def _load(self, arrivals: list[Arrival], now: datetime) -> list[Outcome]:
@@ -131,16 +154,18 @@ class Loader:
             self._engine.command(f"TRUNCATE TABLE {DATABASE}.{table}")
         lines = b"".join(arrival.lines for arrival in arrivals)
         self._engine.insert_lines("incoming", ["metric_name", "metadata", "data"], lines, _PARSE)
-        self._check(arrivals)
+        fresh = self._check(arrivals, now)
         used = self._learn(integers)
-        oldest = now - self._retention() + _EXPIRY_MARGIN
-        if self._all_new(oldest):
+        tenants = {tenant for arrival in arrivals for tenant, _ in arrival.expected}
+        stay = aging.lengths(self._tiers, "metadata['tenant_id']", "metric_name", tenants)
+        hand = _Hand(arrivals, used, stay, now)
+        if fresh and self._all_new():
             outcomes = [Outcome({**_NOTHING, "stored": arrival.expected}) for arrival in arrivals]
-            self._insert(_Rows(arrivals, used))
+            self._insert(_Rows(hand))
         else:
-            self._judge(arrivals, used, oldest)
+            self._judge(hand)
             outcomes = self._outcomes(arrivals)
-            self._insert(_Rows(arrivals, used, "stored"))
+            self._insert(_Rows(hand, "stored"))
         self._engine.sync_parts()
         reach(CrashPoint.INSERT)
         self._verify(arrivals, outcomes)
@@ -154,22 +179,29 @@ class Loader:
         """
         return int(self._engine.rows(f"SELECT count() FROM {DATABASE}.metrics WHERE object = {int(number)}")[0][0])
 
-    def _check(self, arrivals: Sequence[Arrival]) -> None:
+    def _check(self, arrivals: Sequence[Arrival], now: datetime) -> bool:
+        """
+        Hold the lines against their manifests; tells whether none of them is expired.
+        """
         text = "arrayFirst(f -> f.1 = 'event_time', fields).2"
         rows = self._engine.rows(
-            f"SELECT object, metadata['tenant_id'], metric_name, countIf(time <> 0 OR {text} = {_EPOCH})"
-            f" FROM ({_numbered(arrivals)}) GROUP BY 1, 2, 3",
+            f"SELECT object, metadata['tenant_id'], metric_name, countIf(time <> 0 OR {text} = {_EPOCH}),"
+            f" toUnixTimestamp64Micro(min(time)) FROM ({_numbered(arrivals)}) GROUP BY 1, 2, 3",
             settings=_IN_ORDER,
         )
         found: dict[int, dict[Key, int]] = {arrival.number: {} for arrival in arrivals}
-        for number, tenant, metric, count in rows:
+        latest = now + _EXPIRY_MARGIN
+        fresh = True
+        for number, tenant, metric, count, first in rows:
             found.setdefault(number, {})[tenant, metric] = count
+            fresh = fresh and first >= aging.micros(latest - self._tiers.retention_of(tenant, metric))
         for arrival in arrivals:
             if found[arrival.number] != dict(arrival.expected):
                 raise LakeError(
                     f"lake object {arrival.number} does not hold what its manifest counts: it was changed after it was"
                     " written; restore it, or rebuild the store without it"
                 )
+        return fresh
 
     def _learn(self, integers: Mapping[str, list[str]]) -> frozenset[str]:
         """
@@ -193,25 +225,25 @@ class Loader:
         self._engine.insert("shapes", ["metric", "dimensions", "doubles", "integers", "declared"], rows)
         return frozenset(self._catalogue.place(found).column for group, _ in fields for found in group)
 
-    def _all_new(self, oldest: datetime) -> bool:
+    def _all_new(self) -> bool:
         """
-        Tell whether every line's identity is new to the store and among the lines, and none is expired: the usual case.
+        Tell whether every line's identity is new to the store and among the lines: the usual case.
         """
         identity = "sipHash128(metadata['tenant_id'], metric_name, time, metadata['event_id'])"
-        known, lines, identities, first = self._engine.rows(
-            f"SELECT (SELECT count() FROM {DATABASE}.metrics WHERE {_KNOWN}), count(), uniqExact({identity}),"
-            f" min(time) FROM {DATABASE}.incoming"
+        known, lines, identities = self._engine.rows(
+            f"SELECT (SELECT count() FROM {DATABASE}.metrics WHERE {_KNOWN}), count(), uniqExact({identity})"
+            f" FROM {DATABASE}.incoming"
         )[0]
-        return bool(known == 0 and lines == identities and first >= oldest)
+        return bool(known == 0 and lines == identities)
 
-    def _judge(self, arrivals: Sequence[Arrival], used: frozenset[str], oldest: datetime) -> None:
+    def _judge(self, hand: _Hand) -> None:
         """
         Say of every line whether it is new, and of the others why not. The first arrival wins.
         """
         payload = "cityHash64(arraySort(fields), mapSort(mapFilter((n, v) -> NOT startsWith(n, 'tenant_'), metadata)))"
         lines = (
-            "SELECT row, object, metadata['tenant_id'] AS tenant, metric_name AS metric, time,"
-            f" metadata['event_id'] AS event_id, {payload} AS payload FROM ({_numbered(arrivals)})"
+            "SELECT row, object, metadata['tenant_id'] AS tenant, metric_name AS metric, time, retention,"
+            f" metadata['event_id'] AS event_id, {payload} AS payload FROM ({_numbered(hand.arrivals, hand.stay)})"
         )
         same = f"PARTITION BY {_IDENTITY} ORDER BY row"
         ranked = (
@@ -221,17 +253,18 @@ class Loader:
             f"SELECT {_IDENTITY}, min(object) AS first_object FROM {DATABASE}.metrics WHERE {_AT_HAND}"
             f" GROUP BY {_IDENTITY}"
         )
+        oldest = f"{aging.micros(hand.now + _EXPIRY_MARGIN)} - 1000000 * s.retention"
         self._engine.command(
             f"INSERT INTO {DATABASE}.judged SELECT s.row, s.object, s.tenant, s.metric, s.time, s.event_id, multiIf("
             " k.first_object > 0 AND k.first_object < s.object, 'known',"
             " s.nth > 1, if(s.first = s.payload, 'duplicate', 'conflict'),"
-            f" k.first_object = 0 AND s.time < toDateTime64({int(oldest.timestamp())}, 6, 'UTC'), 'expired', 'stored'),"
+            f" k.first_object = 0 AND toUnixTimestamp64Micro(s.time) < {oldest}, 'expired', 'stored'),"
             f" k.first_object = s.object FROM ({ranked}) AS s LEFT JOIN ({known}) AS k"
             f" ON {_joined('k', 's')}",
             {**_IN_ORDER, "join_use_nulls": 0},
         )
         if self._engine.rows(f"SELECT count() FROM {DATABASE}.judged WHERE fate = 'known'")[0][0]:
-            self._compare(_Rows(arrivals, used, "known", numbered=True))
+            self._compare(_Rows(hand, "known", numbered=True))
 
     def _compare(self, rows: _Rows) -> None:
         """
@@ -291,15 +324,28 @@ class Loader:
                 raise StoreError(f"the store holds {held} rows of object {arrival.number}, it should hold {wanted}")
 
 
-def _numbered(arrivals: Sequence[Arrival]) -> str:
+@dataclass(frozen=True, slots=True)
+class _Hand:
     """
-    Return the query of all lines with their row and their object, in the order in which they came.
+    The lines at hand: their objects, the columns that any of them fills, and how long they stay (`aging.lengths`).
+    """
+
+    arrivals: Sequence[Arrival]
+    used: frozenset[str]
+    stay: Mapping[str, str]
+    now: datetime
+
+
+def _numbered(arrivals: Sequence[Arrival], more: Mapping[str, str] | None = None) -> str:
+    """
+    Return the query of all lines with their row, their object and `more` columns, in the order in which they came.
     """
     numbers = [int(arrival.number) for arrival in arrivals]
     ends = list(accumulate(arrival.lines.count(b"\n") for arrival in arrivals))
+    added = "".join(f", {expression} AS {name}" for name, expression in (more or {}).items())
     return (
         "SELECT metric_name, metadata, fields, time, rowNumberInAllBlocks() AS row,"
-        f" toUInt64({numbers}[arrayFirstIndex(last -> row < last, {ends})]) AS object FROM {DATABASE}.incoming"
+        f" toUInt64({numbers}[arrayFirstIndex(last -> row < last, {ends})]) AS object{added} FROM {DATABASE}.incoming"
     )
 
 
@@ -307,27 +353,28 @@ class _Rows:
     """
     The store's rows of the lines at hand, as a query: of all, or of those with a fate that no earlier try has stored.
 
-    `used` are the columns that are filled; `numbered` adds each line's row.
+    `numbered` adds each line's row.
     """
 
-    def __init__(
-        self, arrivals: Sequence[Arrival], used: frozenset[str], fate: str | None = None, *, numbered: bool = False
-    ) -> None:
-        self.arrivals = arrivals
+    def __init__(self, hand: _Hand, fate: str | None = None, *, numbered: bool = False) -> None:
+        self.arrivals = hand.arrivals
         self.fate = fate
+        ages = aging.ages("o.hot", "o.retention", "o.time", hand.now)
         values = {
             column: value
-            for column, value in _values("o.object", arrivals[0].version).items()
-            if column in used or column in _ALWAYS
+            for column, value in _values("o.object", hand.arrivals[0].version, ages).items()
+            if column in hand.used or column in _ALWAYS
         }
         if numbered:
             values["row"] = "o.row"
         self.columns = ", ".join(values)
         chosen = f" WHERE row IN (SELECT row FROM {DATABASE}.judged WHERE fate = '{fate}' AND own = 0)" if fate else ""
         self.query = (
-            f"SELECT {', '.join(values.values())} FROM (SELECT metric_name, metadata, time, row, object,"
+            f"SELECT {', '.join(values.values())} FROM ("
+            "SELECT metric_name, metadata, time, row, object, hot, retention,"
             " arrayMap(f -> f.1, fields) AS names, arrayMap(f -> f.2, fields) AS texts,"
-            f" arrayMap(f -> substring(f.2, 1, 1), fields) AS firsts FROM ({_numbered(arrivals)}){chosen}) AS o"
+            " arrayMap(f -> substring(f.2, 1, 1), fields) AS firsts"
+            f" FROM ({_numbered(hand.arrivals, hand.stay)}){chosen}) AS o"
             f" LEFT JOIN {DATABASE}.shapes AS s ON s.metric = o.metric_name"
         )
 
@@ -353,9 +400,9 @@ def _fields(
     return tuple(found)
 
 
-def _values(number: str, version: int) -> dict[str, str]:
+def _values(number: str, version: int, ages: Mapping[str, str]) -> dict[str, str]:
     """
-    Return the expressions of a stored row by column.
+    Return the expressions of a stored row by column; `ages` are those by which it ages.
     """
     text = "o.texts[indexOf(o.names, {name})]"
     doubles = [f"toFloat64OrNull({text.format(name=f's.doubles[{slot + 1}]')})" for slot in range(DOUBLE_SLOTS)]
@@ -376,6 +423,7 @@ def _values(number: str, version: int) -> dict[str, str]:
         "o.metadata['event_id']",
         number,
         str(int(version)),
+        *ages.values(),
         *(f"o.metadata[s.dimensions[{slot + 1}]]" for slot in range(DIMENSION_SLOTS)),
         *doubles,
         *integers,

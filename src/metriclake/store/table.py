@@ -7,12 +7,16 @@ is decided once, when the field is first seen, and kept in `slots`. Why slots: d
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime
+
+import msgspec
 
 from metriclake._errors import NewerFormat
+from metriclake.store import aging, upgrade
 from metriclake.store.engine import DATABASE, POLICY, Engine
+from metriclake.tiers import Tiers
 
-FORMAT = 1
+FORMAT = 2
 DIMENSION_SLOTS = 16
 DOUBLE_SLOTS = 16
 INTEGER_SLOTS = 4
@@ -25,6 +29,8 @@ One Bloom filter a dimension slot and block, all in one file of a part; see docs
 """
 
 _FSYNC = "fsync_after_insert = 1, fsync_part_directory = 1"
+_IN_BACKGROUND = {"mutations_sync": 0, "max_query_size": 2**30}
+"""A statement may name thousands of tenants."""
 
 
 def dimension_slots() -> list[str]:
@@ -75,7 +81,8 @@ def row_columns() -> list[str]:
     """
     Return all columns of a stored row.
     """
-    return ["tenant", "metric", "time", "event_id", "object", "version", *payload_columns(), "attributes"]
+    head = ["tenant", "metric", "time", "event_id", "object", "version"]
+    return [*head, *aging.DEFINITIONS, *payload_columns(), "attributes"]
 
 
 def _row_definitions() -> str:
@@ -87,6 +94,7 @@ def _row_definitions() -> str:
         "event_id String CODEC(ZSTD(1))",
         "object UInt64 CODEC(Delta, ZSTD(1))",
         "version UInt64 CODEC(Delta, ZSTD(1))",
+        *(f"{name} {definition}" for name, definition in aging.DEFINITIONS.items()),
         *(f"{name} {key} CODEC(ZSTD(1))" for name in dimension_slots()),
         *(f"{name} Nullable(Float64) CODEC(ZSTD(1))" for name in double_slots()),
         *(f"{name} Nullable(Int64) CODEC(ZSTD(1))" for name in integer_slots()),
@@ -100,61 +108,67 @@ def _row_definitions() -> str:
     return ", ".join(columns)
 
 
-def _ttl(hot: timedelta, retention: timedelta) -> str:
-    parts = []
-    if hot < retention:
-        parts.append(f"toDateTime(time) + toIntervalSecond({int(hot.total_seconds())}) TO VOLUME 'cold'")
-    parts.append(f"toDateTime(time) + toIntervalSecond({int(retention.total_seconds())}) DELETE")
-    return ", ".join(parts)
-
-
-def prepare(engine: Engine, hot: timedelta, retention: timedelta) -> None:
+def prepare(engine: Engine, tiers: Tiers, now: datetime) -> None:
     """
-    Create the tables, or bring their tiers to what the pipeline file says. Raises NewerFormat.
+    Create the tables, or bring them to this version's shape and to what the pipeline file says. Raises NewerFormat.
     """
     engine.command(
         f"CREATE TABLE IF NOT EXISTS {DATABASE}.meta (key String, value String)"
         f" ENGINE = ReplacingMergeTree ORDER BY key SETTINGS {_FSYNC}"
     )
-    meta: dict[str, str] = dict(engine.rows(f"SELECT key, value FROM {DATABASE}.meta FINAL"))
-    if int(meta.get("format", FORMAT)) > FORMAT:
-        raise NewerFormat(f"the store has format {meta['format']}, this version of metriclake reads {FORMAT}: upgrade")
-    ttl = _ttl(hot, retention)
-    for statement in _tables(ttl):
+    found = int(_meta(engine).get("format", 1))
+    if found > FORMAT:
+        raise NewerFormat(f"the store has format {found}, this version of metriclake reads {FORMAT}: upgrade")
+    if found < FORMAT:
+        upgrade.age(engine, metrics_table, tiers, now)
+    for statement in (metrics_table("metrics"), *_tables()):
         engine.command(statement)
-    if meta.get("ttl", ttl) != ttl:
-        engine.command(f"ALTER TABLE {DATABASE}.metrics MODIFY TTL {ttl}", {"materialize_ttl_after_modify": 1})
-    _index(engine)
-    wanted = {"format": str(FORMAT), "ttl": ttl}
-    engine.insert("meta", ["key", "value"], [item for item in wanted.items() if meta.get(item[0]) != item[1]])
+    retain(engine, tiers, now)
+    _note(engine, "format", str(FORMAT))
     engine.sync_folders()
 
 
-def _index(engine: Engine) -> None:
+def retain(engine: Engine, tiers: Tiers, now: datetime) -> None:
     """
-    Give the index to a store that was made without it; its rows get theirs by and by, while questions are answered.
+    Bring the rows that are there to what the pipeline file says now. The engine does so in the background.
+
+    Rows that are written later are not looked at: whoever writes them knows already.
     """
-    known = engine.rows(
-        "SELECT count() FROM system.data_skipping_indices"
-        " WHERE database = {database:String} AND table = 'metrics' AND name = {name:String}",
-        {"database": DATABASE, "name": BY_DIMENSION},
-    )[0][0]
-    if not known:
-        engine.command(f"ALTER TABLE {DATABASE}.metrics ADD INDEX IF NOT EXISTS {_index_definition()}")
-        engine.command(f"ALTER TABLE {DATABASE}.metrics MATERIALIZE INDEX {BY_DIMENSION}")
+    before = _meta(engine).get("tiers")
+    change = None if before is None else aging.change(msgspec.json.decode(before, type=Tiers), tiers, now)
+    if change is not None:
+        engine.command(f"ALTER TABLE {DATABASE}.metrics UPDATE {change}", _IN_BACKGROUND)
+        engine.sync_parts()
+    _note(engine, "tiers", msgspec.json.encode(tiers, order="sorted").decode())
+    engine.sync_parts()
 
 
-def _index_definition() -> str:
-    return f"{BY_DIMENSION} ({', '.join(dimension_slots())}) TYPE bloom_filter(0.01) GRANULARITY 1"
+def _meta(engine: Engine) -> dict[str, str]:
+    return dict(engine.rows(f"SELECT key, value FROM {DATABASE}.meta FINAL"))
 
 
-def _tables(ttl: str) -> list[str]:
+def _note(engine: Engine, key: str, value: str) -> None:
+    if _meta(engine).get(key) != value:
+        engine.insert("meta", ["key", "value"], [(key, value)])
+
+
+def metrics_table(name: str) -> str:
+    """
+    Return the statement that makes the table of rows, where there is none of that name.
+    """
+    return (
+        f"CREATE TABLE IF NOT EXISTS {DATABASE}.{name} ({_row_definitions()},"
+        " INDEX objects object TYPE minmax GRANULARITY 1,"
+        f" INDEX {BY_DIMENSION} ({', '.join(dimension_slots())}) TYPE bloom_filter(0.01) GRANULARITY 1)"
+        f" ENGINE = MergeTree PARTITION BY {aging.PARTITION} ORDER BY (tenant, metric, time)"
+        f" TTL {aging.TTL}"
+        f" SETTINGS storage_policy = '{POLICY}', merge_with_ttl_timeout = {aging.LEAVE_SECONDS}, {_FSYNC}"
+    )
+
+
+def _tables() -> list[str]:
     key = "LowCardinality(String)"
     return [
-        f"CREATE TABLE IF NOT EXISTS {DATABASE}.metrics ({_row_definitions()},"
-        f" INDEX objects object TYPE minmax GRANULARITY 1, INDEX {_index_definition()})"
-        " ENGINE = MergeTree PARTITION BY toYYYYMM(time) ORDER BY (tenant, metric, time)"
-        f" TTL {ttl} SETTINGS storage_policy = '{POLICY}', {_FSYNC}",
         f"CREATE TABLE IF NOT EXISTS {DATABASE}.slots (metric String, kind {key}, name String, type {key}, slot Int16)"
         f" ENGINE = MergeTree ORDER BY (metric, kind, slot) SETTINGS {_FSYNC}",
         f"CREATE TABLE IF NOT EXISTS {DATABASE}.fields (tenant String, metric {key}, kind {key}, name {key},"

@@ -26,6 +26,7 @@ from metriclake.prefix import DEFAULT_LAYOUT, Layout, Moment
 from metriclake.rules import RuleSet
 from metriclake.stream.directory import Attributes
 from metriclake.stream.steps import VALIDATE, Draft, Refusal, Terms, as_dimensions, put_attributes
+from metriclake.tiers import Tiers
 
 Answers = Mapping[str, Attributes | None]
 _MICROSECONDS = 1_000_000
@@ -37,14 +38,14 @@ class Plan:
     """
     What a version of the pipeline file says to the stream.
 
-    `retention` and `future` are microseconds; `suffix` is the objects' compression; `types` are the declared types of
-    measures, by metric and measure; `layout` is where objects lie. `wait` holds aside what comes while nothing can be
-    said of its tenant.
+    `tiers` are how long the store keeps what is sent; `future` is microseconds; `suffix` is the objects' compression;
+    `types` are the declared types of measures, by metric and measure; `layout` is where objects lie. `wait` holds aside
+    what comes while nothing can be said of its tenant.
     """
 
     version: int
     rules: RuleSet
-    retention: int
+    tiers: Tiers
     future: int
     suffix: str
     types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -126,8 +127,17 @@ def terms_of(plan: Plan, moment: datetime) -> Terms:
     """
     Return what metric events are held against at a moment.
     """
-    oldest = max(_EPOCH, moment - timedelta(microseconds=plan.retention))
-    return Terms(oldest, moment + timedelta(microseconds=plan.future), plan.types)
+    tiers = plan.tiers
+
+    def oldest_of(tenant: str, metric: str) -> datetime:
+        return max(_EPOCH, moment - tiers.retention_of(tenant, metric))
+
+    return Terms(
+        max(_EPOCH, moment - tiers.retention),
+        moment + timedelta(microseconds=plan.future),
+        plan.types,
+        None if tiers.alike else oldest_of,
+    )
 
 
 def tenants(batch: Sorted) -> list[str]:

@@ -52,12 +52,14 @@ class Terms:
     """
     What a batch's metric events are held against: the oldest and newest event time, in UTC.
 
-    `types` are the declared types of measures, by metric and measure.
+    `types` are the declared types of measures, by metric and measure. `oldest_of` returns the oldest time of a tenant
+    and a metric, where not all have the same.
     """
 
     oldest: datetime
     newest: datetime
     types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    oldest_of: Callable[[str, str], datetime] | None = None
 
 
 class Draft(msgspec.Struct, gc=False):
@@ -157,8 +159,9 @@ def check_time(draft: Draft, terms: Terms) -> None:
             "`data.event_time` is missing; an event that was sent with an id but without a time has no `$.time`",
         )
     time = _time(value)
-    if not terms.oldest <= time <= terms.newest:
-        raise _untimely(time, terms)
+    oldest = terms.oldest if terms.oldest_of is None else terms.oldest_of(draft.tenant, draft.metric)
+    if not oldest <= time <= terms.newest:
+        raise _untimely(time, oldest)
     fraction = _PLAIN_UTC.get(len(value)) if type(value) is str and value[-1] == "Z" and value[10] == "T" else None
     if fraction is None:
         draft.measures = {"event_time": time.isoformat(timespec="microseconds")[:26] + "Z"}
@@ -273,11 +276,11 @@ def _time(value: Any) -> datetime:
     raise Refusal(DropReason.INVALID_EVENT_TIME, f"`data.event_time` is {_found(value)}, it must be text or a number")
 
 
-def _untimely(time: datetime, terms: Terms) -> Refusal:
+def _untimely(time: datetime, oldest: datetime) -> Refusal:
     if time < _EPOCH:
         return Refusal(DropReason.INVALID_EVENT_TIME, "`data.event_time` lies before 1970")
-    if time < terms.oldest:
-        return Refusal(DropReason.EXPIRED, "`data.event_time` is older than the store's retention")
+    if time < oldest:
+        return Refusal(DropReason.EXPIRED, "`data.event_time` is older than the store's retention of it")
     return Refusal(DropReason.FUTURE, "`data.event_time` lies in the future: compare the clocks")
 
 
