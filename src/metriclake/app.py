@@ -355,7 +355,7 @@ class Server:
         limiter = Limiter(lambda: self._configured.allowances)
         gateway = Gateway(self._append, self.keys, MAX_BODY_BYTES, MAX_EVENT_BYTES, limiter)
         query = Query(
-            lambda tenant: TenantReader(self._engine, self._catalogue, tenant),
+            lambda tenant: TenantReader(self._engine, self._catalogue, tenant, tiers=self._loader.tiers),
             self.keys.signing,
             lambda: self._configured.declared,
             lambda tenant: self._configured.directory.resolve([tenant]).get(tenant) or {},

@@ -156,7 +156,7 @@ class Shelf:
         """
         Return a tenant's reader.
         """
-        return TenantReader(self.engine, self.catalogue, tenant)
+        return TenantReader(self.engine, self.catalogue, tenant, tiers=self.tiers)
 
     def value(self, tenant: str, aggregate: str, measure: str | None = None, metric: str = "uploads") -> object:
         """

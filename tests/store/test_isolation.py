@@ -4,6 +4,7 @@ Between tenants stand two fences: the statement's own condition, and the engine'
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 from metriclake._errors import StoreError
 from metriclake.store import Aggregate, Bucket, Condition, Dimension, Measure, Operator, Selection
 from metriclake.store.table import FORMAT
-from store.shelf import NOW, Shelf, event
+from metriclake.tiers import Stay, Tiers
+from store.shelf import NOW, TIERS, Shelf, event
 
 pytestmark = pytest.mark.engine
 
@@ -24,8 +26,10 @@ END = NOW.replace(year=2030)
 @pytest.fixture(scope="module", autouse=True)
 def _tenants(shelf: Shelf) -> None:
     """
-    Give a tenant secrets, and its neighbour a row of the same metric.
+    Give a tenant secrets and lengths of its own, and its neighbour a row of the same metric.
     """
+    hour = timedelta(hours=1)
+    shelf.retain(Tiers(TIERS.hot, TIERS.retention, {"hidden_metric": Stay(hot=hour)}, {"tenant-a": Stay(hot=hour)}))
     shelf.load(
         event("tenant-a", "secret-1", dimensions={"hidden": "secret"}, salary=99.0),
         event("tenant-a", "secret-2", metric="hidden_metric", salary=99.0),
@@ -199,6 +203,9 @@ def test_a_table_function_reads_nothing_of_others(shelf: Shelf, tmp_path: Path, 
         "system.asynchronous_inserts",
         "system.dropped_tables",
         "system.mutations",
+        "system.merges",
+        "system.moves",
+        "system.tables",
         "information_schema.tables",
     ],
 )

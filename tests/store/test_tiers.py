@@ -318,6 +318,26 @@ def test_tenants_do_not_grow_the_table(opened: Opened) -> None:
     assert shelf.engine.rows("SHOW CREATE TABLE metriclake.metrics") == before
 
 
+def test_what_is_beyond_its_retention_is_not_shown(opened: Opened) -> None:
+    """
+    Rows that the engine has not removed yet are neither counted nor named to their tenant.
+    """
+    shelf = opened(Tiers(days(1), days(700)))
+    ages = {("a", "x"): (10, 100, 600), ("a", "y"): (100,), ("b", "y"): (100, 600)}
+    shelf.load(
+        *(event(t, f"{t}{m}{age}", metric=m, time=NOW - days(age)) for (t, m), own in ages.items() for age in own),
+        now=NOW,
+    )
+    shelf.tiers = Tiers(days(1), days(300), {"y": Stay(retention=days(50))}, {"b": Stay(retention=days(400))})
+
+    assert len(shelf.rows("a")) == 4
+    assert (shelf.value("a", "count", metric="x"), shelf.value("b", "count", metric="y")) == (2, 1)
+    assert shelf.value("a", "count", metric="y") == 0
+    assert ([*shelf.reader("a").metrics()], [*shelf.reader("a").known()]) == (["x"], ["x", "y"])
+    assert abs(shelf.reader("a").metrics()["x"].first - (NOW - days(300))) < timedelta(minutes=5)
+    assert shelf.reader("b").metrics()["y"].last == NOW - days(100)
+
+
 @pytest.mark.parametrize("retention", ["365d", "18250d", "29500d", "36500d", "60000d", "73000d"])
 def test_a_retention_that_the_pipeline_file_may_say_keeps_what_is_new(opened: Opened, retention: str) -> None:
     """

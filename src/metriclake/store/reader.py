@@ -17,11 +17,13 @@ from typing import Any
 
 from metriclake._errors import Fault, InvalidQuestion, InvalidToken, StoreError
 from metriclake.event import is_tenant_id
+from metriclake.store import aging
 from metriclake.store.catalogue import ATTRIBUTE, DIMENSION, MEASURE, Catalogue, Metric
 from metriclake.store.columns import Statement
 from metriclake.store.engine import DATABASE, Engine
 from metriclake.store.selection import Answer, Bucket, Selection
 from metriclake.store.statement import SelectionText, together
+from metriclake.tiers import Tiers
 
 TENANT_TABLES = ("metrics", "fields", "activity")
 """The tables with rows of tenants: each is filtered by the engine."""
@@ -29,6 +31,10 @@ TENANT_TABLES = ("metrics", "fields", "activity")
 CLOSED_TABLES = ("meta", "slots", "incoming", "shapes", "staged", "judged")
 """The tables that no tenant may read: the engine shows them empty."""
 
+TELLING_TABLES = ("mutations", "processes")
+"""The engine's own tables that hold our statements, which name tenants: it shows them empty too."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BOUNDS = {
     "159": "{bounds.seconds:g} seconds",
     "241": "{bounds.memory} bytes of memory",
@@ -53,9 +59,18 @@ class TenantReader:
     All that may be read of one tenant.
     """
 
-    def __init__(self, engine: Engine, catalogue: Catalogue, tenant_id: str, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        catalogue: Catalogue,
+        tenant_id: str,
+        bounds: Bounds | None = None,
+        tiers: Tiers | None = None,
+    ) -> None:
         """
         `tenant_id` comes from a verified token. Raises InvalidToken for what cannot be a tenant.
+
+        What is beyond its retention by `tiers` is not shown, although the engine may take a day to remove it.
         """
         if not is_tenant_id(tenant_id):
             raise InvalidToken("this is not a tenant id")
@@ -63,10 +78,22 @@ class TenantReader:
         self._catalogue = catalogue
         self._tenant = tenant_id
         self._bounds = bounds or Bounds()
+        self._tiers = tiers
 
     def metrics(self) -> dict[str, Metric]:
         """
-        Return the tenant's metrics by name.
+        Return the tenant's metrics by name: those that have rows within their retention.
+        """
+        found = {name: (metric, self._oldest(name)) for name, metric in self._had().items()}
+        return {
+            name: replace(metric, first=max(metric.first, oldest))
+            for name, (metric, oldest) in found.items()
+            if metric.last >= oldest
+        }
+
+    def _had(self) -> dict[str, Metric]:
+        """
+        Return the metrics that the tenant has ever had, with the first and last times of all that came.
         """
         statement = Statement()
         tenant = statement.bind(self._tenant)
@@ -83,8 +110,10 @@ class TenantReader:
     def known(self) -> dict[str, Metric]:
         """
         Return the tenant's metrics by name, as remembered: their fields are all there, their first and last times old.
+
+        Those of which all rows have left are among them.
         """
-        return self._catalogue.known.of(self._tenant, self.metrics)
+        return self._catalogue.known.of(self._tenant, self._had)
 
     def select(self, selection: Selection) -> Answer:
         """
@@ -113,7 +142,7 @@ class TenantReader:
         Return a reader of the same tenant whose statements may take one of so many parts of the time.
         """
         bounds = replace(self._bounds, seconds=self._bounds.seconds / parts)
-        return TenantReader(self._engine, self._catalogue, self._tenant, bounds)
+        return TenantReader(self._engine, self._catalogue, self._tenant, bounds, self._tiers)
 
     def _text(self, selection: Selection, statement: Statement) -> SelectionText:
         return SelectionText(selection, self._catalogue, self._tenant, statement)
@@ -137,10 +166,28 @@ class TenantReader:
         what = f"needs more than {bound.format(bounds=self._bounds)}"
         return InvalidQuestion((Fault("question", what, "ask for a shorter range, longer intervals or fewer groups"),))
 
+    def _oldest(self, metric: str) -> datetime:
+        """
+        Return the oldest time that a metric's rows may have to be shown.
+        """
+        if self._tiers is None:
+            return _EPOCH
+        return datetime.now(UTC) - self._tiers.retention_of(self._tenant, metric)
+
+    def _filters(self) -> dict[str, str]:
+        """
+        Return the conditions of rows that may be seen, by table.
+        """
+        own = f"tenant = '{self._tenant}'"
+        filters = {f"{DATABASE}.{table}": own for table in TENANT_TABLES}
+        if self._tiers is not None:
+            oldest = aging.oldest(self._tiers, self._tenant, "metric", datetime.now(UTC))
+            filters[f"{DATABASE}.metrics"] += f" AND time > {oldest}"
+        filters |= {f"{DATABASE}.{table}": "0" for table in CLOSED_TABLES}
+        return filters | {f"system.{table}": "0" for table in TELLING_TABLES}
+
     def _settings(self) -> dict[str, Any]:
-        condition = f"tenant = \\'{self._tenant}\\'"
-        filters = [f"'{DATABASE}.{table}': '{condition}'" for table in TENANT_TABLES]
-        filters += [f"'{DATABASE}.{table}': '0'" for table in CLOSED_TABLES]
+        filters = (f"'{table}': '{_escaped(condition)}'" for table, condition in self._filters().items())
         return {
             "additional_table_filters": "{" + ", ".join(filters) + "}",
             "readonly": 1,
@@ -150,6 +197,10 @@ class TenantReader:
             "max_threads": 2,
             "precise_float_parsing": 1,
         }
+
+
+def _escaped(condition: str) -> str:
+    return condition.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def _own(rows: Sequence[tuple[Any, ...]], selection: Selection) -> list[tuple[Any, ...]]:
