@@ -11,6 +11,7 @@ A twin listens on 127.0.0.1 while a `with` statement lasts, remembers what it to
 
 from metriclake.testing.clock import Clock
 from metriclake.testing.failing import Drop, Failure, Order, Refuse, Slow, Status, WrongRegion
+from metriclake.testing.mixpanel import MixpanelLimits, MixpanelProject, MixpanelTwin
 from metriclake.testing.record import Counts, Keep, Rejected, Rule, Seen, Taken
 from metriclake.testing.segment import SegmentLimits, SegmentTwin
 from metriclake.testing.twin import Twin
@@ -21,6 +22,9 @@ __all__ = [
     "Drop",
     "Failure",
     "Keep",
+    "MixpanelLimits",
+    "MixpanelProject",
+    "MixpanelTwin",
     "Order",
     "Refuse",
     "Rejected",
