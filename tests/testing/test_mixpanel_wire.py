@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from metriclake.testing import Clock, Drop, MixpanelLimits, MixpanelTwin, Refuse
+from testing.plain_http import post, speaking
 
 NOON = 1_772_366_400
 DAY = 24 * 3600
@@ -46,15 +47,15 @@ def http(twin: MixpanelTwin) -> Iterator[httpx.Client]:
     """
     Speak to the twin as a service account, strictly.
     """
-    with speaking(twin) as client:
+    with sender(twin) as client:
         yield client
 
 
-def speaking(twin: MixpanelTwin) -> httpx.Client:
+def sender(twin: MixpanelTwin) -> httpx.Client:
     """
     Return a client with a service account's credentials.
     """
-    return httpx.Client(base_url=twin.url, auth=ACCOUNT, params={"strict": "1", "project_id": "1"})
+    return speaking(twin.url, auth=ACCOUNT, params={"strict": "1", "project_id": "1"})
 
 
 def event(number: int = 0, **properties: Any) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def test_who_may_send(twin: MixpanelTwin, auth: tuple[str, str] | str | None, pr
     A service account needs its project, the project's token and secret do not; others are told that they may not.
     """
     headers = {"Authorization": auth} if isinstance(auth, str) else {}
-    answer = httpx.post(
+    answer = post(
         f"{twin.url}/import",
         params={"strict": "1", **({"project_id": project} if project else {})},
         json=[event()],
@@ -303,7 +304,7 @@ def test_too_many_bytes(clock: Clock) -> None:
     """
     What counts is the size before compression, and the answer names the limit.
     """
-    with MixpanelTwin(limits=MixpanelLimits(request_bytes=2_097_152), clock=clock) as twin, speaking(twin) as http:
+    with MixpanelTwin(limits=MixpanelLimits(request_bytes=2_097_152), clock=clock) as twin, sender(twin) as http:
         body = json.dumps([event(number, a="x" * 900_000) for number in range(3)]).encode()
         headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
         answer = http.post("/import", content=gzip.compress(body), headers=headers)
@@ -383,7 +384,7 @@ def test_the_rate_of_a_rolling_minute(clock: Clock) -> None:
     """
     Above the rate nothing is taken until a minute after what used it up, also where that failed.
     """
-    with MixpanelTwin(limits=MixpanelLimits(events_per_minute=10), clock=clock) as twin, speaking(twin) as http:
+    with MixpanelTwin(limits=MixpanelLimits(events_per_minute=10), clock=clock) as twin, sender(twin) as http:
         statuses = [http.post("/import", json=[event(number, time=1) for number in range(6)]).status_code]
         clock.move(30)
         statuses += [http.post("/import", json=[event(number) for number in range(4)]).status_code]
@@ -408,7 +409,7 @@ def test_the_rate_in_bytes(clock: Clock) -> None:
     """
     Bytes count before compression.
     """
-    with MixpanelTwin(limits=MixpanelLimits(bytes_per_minute=1000), clock=clock) as twin, speaking(twin) as http:
+    with MixpanelTwin(limits=MixpanelLimits(bytes_per_minute=1000), clock=clock) as twin, sender(twin) as http:
         body = gzip.compress(json.dumps([event(1, a="x" * 600)]).encode())
         headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
 
@@ -423,7 +424,7 @@ def test_track_by_json(clock: Clock) -> None:
     with MixpanelTwin(limits=MixpanelLimits(events=2, events_per_minute=4), clock=clock) as twin:
         own, strange = event(1, token="token"), event(2, token="wrong")
         bodies = [[own, strange], [strange], [own, own, own], [event(3, time=1)], [own]]
-        answers = [httpx.post(f"{twin.url}/track", json=body) for body in bodies]
+        answers = [post(f"{twin.url}/track", json=body) for body in bodies]
 
         assert [(answer.status_code, answer.text[:1]) for answer in answers] == [
             (200, "1"),

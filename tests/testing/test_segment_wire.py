@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from metriclake.testing import Clock, SegmentTwin
+from testing.plain_http import speaking
 
 NOON = 1_772_366_400.0
 
@@ -30,7 +31,7 @@ def http(twin: SegmentTwin) -> Iterator[httpx.Client]:
     """
     Speak to the twin.
     """
-    with httpx.Client(base_url=twin.url) as client:
+    with speaking(twin.url) as client:
         yield client
 
 

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from metriclake.testing import Clock, Drop, Failure, Keep, Refuse, SegmentTwin, Slow, Status
+from testing.plain_http import post, speaking
 
 CALL = {"userId": "u", "event": "Seen", "writeKey": "key"}
 
@@ -33,7 +34,7 @@ def http(twin: SegmentTwin) -> Iterator[httpx.Client]:
     """
     Speak to the twin.
     """
-    with httpx.Client(base_url=twin.url) as client:
+    with speaking(twin.url) as client:
         yield client
 
 
@@ -194,7 +195,7 @@ def test_a_predicate_that_raises_is_told_to_the_test() -> None:
     """
     twin = SegmentTwin().start()
     twin.fail(Refuse(lambda call: bool(call["nothing"])))
-    status = httpx.post(f"{twin.url}/v1/track", json=CALL).status_code
+    status = post(f"{twin.url}/v1/track", json=CALL).status_code
     with pytest.raises(RuntimeError, match="could not judge") as raised:
         twin.stop()
 
@@ -232,7 +233,7 @@ def test_memory_is_bounded() -> None:
     """
     Of everything the last ones are kept and all are counted; a forgotten identity is new again.
     """
-    with SegmentTwin(keep=Keep(records=3, requests=2, identities=4)) as twin, httpx.Client(base_url=twin.url) as http:
+    with SegmentTwin(keep=Keep(records=3, requests=2, identities=4)) as twin, speaking(twin.url) as http:
         for number in range(10):
             send(http, number)
         send(http, 9)
@@ -273,7 +274,7 @@ def test_from_many_threads(twin: SegmentTwin) -> None:
     reader.start()
 
     def sender(first: int) -> list[int]:
-        with httpx.Client(base_url=twin.url) as http:
+        with speaking(twin.url) as http:
             return [send(http, first + number) for number in range(50)]
 
     with ThreadPoolExecutor(8) as pool:
@@ -289,7 +290,7 @@ def test_waiting(twin: SegmentTwin) -> None:
     """
     A test waits until the counts are as it wants, and not for ever.
     """
-    with ThreadPoolExecutor(1) as pool, httpx.Client(base_url=twin.url) as http:
+    with ThreadPoolExecutor(1) as pool, speaking(twin.url) as http:
         pool.submit(send, http)
         twin.until(lambda counts: counts.taken == 1)
 
@@ -322,7 +323,7 @@ def test_started_by_hand() -> None:
     It is started and stopped without a `with` statement too, and stopping twice does no harm.
     """
     twin = SegmentTwin().start()
-    status = httpx.post(f"{twin.url}/v1/track", json=CALL).status_code
+    status = post(f"{twin.url}/v1/track", json=CALL).status_code
     twin.stop()
     twin.stop()
 

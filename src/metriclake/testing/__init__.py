@@ -11,6 +11,8 @@ A twin listens on 127.0.0.1 while a `with` statement lasts, remembers what it to
 
 from metriclake.testing.clock import Clock
 from metriclake.testing.failing import Drop, Failure, Order, Refuse, Slow, Status, WrongRegion
+from metriclake.testing.hubspot import HubSpotLimits, HubSpotTwin
+from metriclake.testing.hubspot_events import EventDefinition
 from metriclake.testing.mixpanel import MixpanelLimits, MixpanelProject, MixpanelTwin
 from metriclake.testing.record import Counts, Keep, Rejected, Rule, Seen, Taken
 from metriclake.testing.segment import SegmentLimits, SegmentTwin
@@ -20,7 +22,10 @@ __all__ = [
     "Clock",
     "Counts",
     "Drop",
+    "EventDefinition",
     "Failure",
+    "HubSpotLimits",
+    "HubSpotTwin",
     "Keep",
     "MixpanelLimits",
     "MixpanelProject",

@@ -5,6 +5,7 @@ Judge how much an account has used of its rate in the last seconds. Pure: the ti
 from __future__ import annotations
 
 from collections import deque
+from datetime import UTC, datetime
 
 _STEP_SECONDS = 0.001
 
@@ -60,3 +61,34 @@ class Rate:
     def _forget(self, now: float) -> None:
         while self._entries and self._entries[0][0] <= now - self.seconds:
             self._used -= self._entries.popleft()[1]
+
+
+class Quota:
+    """
+    At most `limit` in each day or month of UTC, from its beginning; 0 for a limit means that there is none.
+    """
+
+    def __init__(self, limit: int, form: str) -> None:
+        """
+        Begin with nothing used; `form` is what of a date names its period, as `strftime` writes it.
+        """
+        self.limit = limit
+        self._form = form
+        self._period = ""
+        self._used = 0
+
+    def left(self, now: float) -> float:
+        """
+        Return how much there is left; without a limit, infinitely much.
+        """
+        period = datetime.fromtimestamp(now, UTC).strftime(self._form)
+        if period != self._period:
+            self._period, self._used = period, 0
+        return self.limit - self._used if self.limit else float("inf")
+
+    def use(self, amount: int, now: float) -> None:
+        """
+        Count `amount` as used.
+        """
+        self.left(now)
+        self._used += amount
