@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from metriclake._errors import InvalidPipeline
-from metriclake.pipeline import BufferSpec, FieldSpec, Pipeline, StoreSpec, duration, json_schema, load, parse
+from metriclake.pipeline import BufferSpec, FieldSpec, Pipeline, StoreSpec, json_schema, load, parse
+from metriclake.spec import duration
 from metriclake.tiers import Stay, Tiers
 
 FILE = Path("p.yaml")

@@ -60,11 +60,12 @@ from metriclake.entry import Entry, Position
 from metriclake.gateway import Allowance, Gateway, Ids, Limiter, Rate, accept_events
 from metriclake.intake import Intake
 from metriclake.journal import SqliteJournal
-from metriclake.pipeline import FieldSpec, LoadedPipeline, duration, load, size
+from metriclake.pipeline import FieldSpec, LoadedPipeline, load
 from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
 from metriclake.query import Query
 from metriclake.request_id import RequestIds
 from metriclake.rules import Rule, Trap, traps
+from metriclake.spec import duration, size
 from metriclake.store import Catalogue, Engine, Loader, TenantReader, fsync_folder, prepare
 from metriclake.stream import (
     CachedDirectory,

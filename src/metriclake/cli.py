@@ -39,13 +39,14 @@ from metriclake.cli_output import (
 from metriclake.event import DropReason
 from metriclake.importing import MOST_BYTES, Wishes, import_template
 from metriclake.lake_commands import check_lake, list_errors, retry_errors, show_errors
-from metriclake.pipeline import duration, json_schema
+from metriclake.pipeline import json_schema
 from metriclake.plans import faults_of
 from metriclake.query_commands import ask, filter_of, queries_of, question_of
 from metriclake.rules_commands import explain as explained
 from metriclake.rules_commands import preview as previewed
 from metriclake.rules_commands import test_pattern
 from metriclake.serve import Reached, check_host, listen, log_to_stderr, pipeline_of, reach, run
+from metriclake.spec import duration
 from metriclake.tokens import ingest_key, load_keys, mint_tenant
 
 _P = ParamSpec("_P")

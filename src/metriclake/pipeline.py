@@ -13,7 +13,7 @@ import functools
 import hashlib
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -25,45 +25,23 @@ import yaml
 
 from metriclake._config import MAX_EVENT_BYTES
 from metriclake._errors import Fault, InvalidPipeline
+from metriclake.destination_specs import KINDS, DestinationSpec
 from metriclake.event import is_field_name, is_metric_name, is_tenant_id
 from metriclake.prefix import DATA_PREFIX, ERROR_PREFIX, layout
+from metriclake.spec import Duration, Size, Spec, duration
 from metriclake.tiers import Stay, Tiers
 from metriclake.tokens import is_key_name
 
 Place = tuple[str | int, ...]
 """Where a value stands in the file, as the keys that lead to it."""
 
-_DURATION = re.compile(r"(\d{1,6})(ms|s|m|h|d|w|y)")
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _MAX_DEPTH = 64
 _RESERVED_PREFIX = "tenant_"
 _SHORTEST, _LONGEST = timedelta(hours=1), timedelta(days=20_000)
 
-Duration = Annotated[str, msgspec.Meta(pattern=f"^{_DURATION.pattern}$")]
-"""A whole number and a unit: ms, s, m, h, d, w (7 d) or y (365 d)."""
 
-
-_SIZE = re.compile(r"(\d{1,6})(KB|MB|GB|TB)")
-_SIZES = {"KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
-Size = Annotated[str, msgspec.Meta(pattern=f"^{_SIZE.pattern}$")]
-"""A whole number and a unit: KB, MB, GB or TB, of 1,024 each."""
-
-
-class _Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """
-    A part of the pipeline file.
-
-    `shorthand` names the key that a bare string stands for; `unless` names keys that must be there where none of
-    others is; `later` names keys, or values of keys, that belong to the format but not to this version.
-    """
-
-    shorthand: ClassVar[str] = ""
-    unless: ClassVar[dict[str, tuple[str, ...]]] = {}
-    later: ClassVar[dict[str, tuple[Any, ...] | None]] = {}
-
-
-class HttpTenantsSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class HttpTenantsSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     Tenants over HTTP: `url` holds `{tenant_id}`, `batch` holds `{tenant_ids}` and answers for several at once.
     """
@@ -81,7 +59,7 @@ class HttpTenantsSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return "HttpTenantsSpec(…)"
 
 
-class SqlTenantsSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SqlTenantsSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     Tenants in a database: SQLAlchemy's `url`, and a `statement` with the expanding parameter `:tenant_ids`.
     """
@@ -96,7 +74,7 @@ class SqlTenantsSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return "SqlTenantsSpec(…)"
 
 
-class TenantsSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class TenantsSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     The external system that the enrich step asks for a tenant's attributes: at most one of the first four.
 
@@ -123,7 +101,7 @@ class TenantsSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return tuple(key for key in ("file", "http", "sql", "python") if getattr(self, key) is not None)
 
 
-class BufferSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class BufferSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     When a batch closes: at `seconds` after its first entry or at `megabytes` (of 1,048,576 bytes), the earlier.
     """
@@ -132,7 +110,7 @@ class BufferSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     megabytes: Annotated[float, msgspec.Meta(gt=0, le=128)] = 5.0
 
 
-class StreamSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class StreamSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     The delivery stream: its buffer, its objects' compression and prefixes, and how far ahead an event's time may lie.
     """
@@ -144,7 +122,7 @@ class StreamSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     future: Duration = "15m"
 
 
-class StaySpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class StaySpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     How long rows of one metric or one tenant stay on the hot volume, and when they leave, where that is its own.
     """
@@ -160,7 +138,7 @@ class StaySpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return Stay(hot, retention)
 
 
-class StoreSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class StoreSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     The time-series store: its engine, how long rows stay on the hot volume, and when they leave.
 
@@ -185,7 +163,7 @@ class StoreSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
         )
 
 
-class FieldSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class FieldSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     Where a dimension or a measure comes from: a JSON path into the domain event, or a constant value.
 
@@ -200,7 +178,7 @@ class FieldSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     unit: Annotated[str, msgspec.Meta(max_length=32)] | None = None
 
 
-class MetricSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class MetricSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     One metric: the rule (bus, pattern, input) that makes its metric events of domain events.
 
@@ -229,7 +207,7 @@ class MetricSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return self.input_path is not None or self.input_template is not None or bool(self.input_paths)
 
 
-class DiskSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class DiskSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     How far the data directory may fill the disk: at most `quota`, leaving `reserve` free. Beyond, callers hear 429.
     """
@@ -238,7 +216,7 @@ class DiskSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reserve: Size = "64MB"
 
 
-class LimitSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class LimitSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     What one ingest key may bring: events and bytes (of bodies, decompressed) a second, each with its burst.
 
@@ -263,7 +241,7 @@ class LimitSpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return found
 
 
-class GatewaySpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class GatewaySpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     The doors: limits of ingest keys, by the key's name (one not named here has none), and how connections are kept.
 
@@ -277,7 +255,7 @@ class GatewaySpec(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     keep_alive: Duration = "75s"
 
 
-class Pipeline(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Pipeline(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     The whole pipeline file. `lake`, `journal` and `store.url` lie under the data directory where they are left out.
     """
@@ -290,7 +268,7 @@ class Pipeline(_Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     disk: DiskSpec = DiskSpec()
     gateway: GatewaySpec = GatewaySpec()
     metrics: dict[str, MetricSpec] = {}
-    destinations: dict[str, Any] = {}
+    destinations: dict[str, DestinationSpec] = {}
     dashboards: dict[str, Any] = {}
 
 
@@ -327,7 +305,7 @@ def json_schema() -> dict[str, Any]:
     Return the JSON Schema of the pipeline file, for editors: what this version reads, and nothing of later ones.
     """
     (schema,), parts = msgspec.json.schema_components([Pipeline], ref_template="#/$defs/{name}")
-    kinds: dict[str, type[_Spec]] = {kind.__name__: kind for kind in _Spec.__subclasses__()}
+    kinds: dict[str, type[Spec]] = {kind.__name__: kind for kind in _kinds(Spec)}
     for name, part in parts.items():
         _without_later(part, kinds[name].later)
     parts["MetricSpec"]["anyOf"] = [
@@ -344,32 +322,19 @@ def json_schema() -> dict[str, Any]:
     }
 
 
+def _kinds(of: type[Spec]) -> Iterator[type[Spec]]:
+    """
+    Yield the parts of the model, and the parts that are made of them.
+    """
+    for kind in of.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
+
+
 def _without_later(part: dict[str, Any], later: dict[str, tuple[Any, ...] | None]) -> None:
     for key, values in later.items():
         if values is not None and "enum" in part["properties"].get(key, {}):
             part["properties"][key]["enum"] = [one for one in part["properties"][key]["enum"] if one not in values]
-
-
-def duration(text: str) -> timedelta:
-    """
-    Return the length of a duration such as `14d`; `text` has passed the model's pattern.
-    """
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        msg = f"not a duration: {text!r}"
-        raise ValueError(msg)
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
-
-
-def size(text: str) -> int:
-    """
-    Return the bytes of a size such as `50GB`; `text` has passed the model's pattern.
-    """
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        msg = f"not a size: {text!r}"
-        raise ValueError(msg)
-    return int(match[1]) * _SIZES[match[2]]
 
 
 def load(path: Path, environ: Mapping[str, str]) -> LoadedPipeline:
@@ -484,14 +449,14 @@ class _Loader(yaml.SafeLoader):
     YAML's safe types without dates: `2026-01-01` is text here, as it is in an event.
     """
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 - typed so by the library
+    yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
 
 @functools.cache
-def _fields(kind: type[_Spec]) -> list[tuple[msgspec.structs.FieldInfo, Any]]:
+def _fields(kind: type[Spec]) -> list[tuple[msgspec.structs.FieldInfo, Any]]:
     """
     Return the fields of a part, each with its type; a file may have thousands of parts of one kind.
     """
@@ -508,7 +473,9 @@ class _Checker:
         self.document = document
 
     def check(self, value: Any, kind: Any, place: Place) -> Any:
-        if isinstance(kind, type) and issubclass(kind, _Spec):
+        if kind is DestinationSpec:
+            return self._destination(value, place)
+        if isinstance(kind, type) and issubclass(kind, Spec):
             return self._struct(value, kind, place)
         origin = typing.get_origin(kind)
         if origin in (Union, UnionType) and NoneType in typing.get_args(kind):
@@ -518,7 +485,7 @@ class _Checker:
             return self._dict(value, typing.get_args(kind)[1], place)
         return self._leaf(value, kind, place)
 
-    def _struct(self, value: Any, kind: type[_Spec], place: Place) -> Any:
+    def _struct(self, value: Any, kind: type[Spec], place: Place) -> Any:
         if kind.shorthand and isinstance(value, str):
             value = {kind.shorthand: value}
         if value is None and place:
@@ -533,7 +500,21 @@ class _Checker:
         self._later_values(given, kind, place)
         return kind(**given) if not self.document.faults else None
 
-    def _unknown_keys(self, value: dict[str, Any], kind: type[_Spec], names: list[str], place: Place) -> None:
+    def _destination(self, value: Any, place: Place) -> Any:
+        """
+        Check a destination by the model of its kind: its `type`, or its name.
+        """
+        given = value.get("type") if isinstance(value, dict) else None
+        kind = place[-1] if given is None else given
+        if not isinstance(kind, str) or kind not in KINDS:
+            where = (*place, "type") if given is not None else place
+            near = difflib.get_close_matches(str(kind), KINDS, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else f"`type` is one of: {', '.join(KINDS)}"
+            self.document.fault(where, "is no kind of destination", hint)
+            return None
+        return self._struct(value, KINDS[kind], place)
+
+    def _unknown_keys(self, value: dict[str, Any], kind: type[Spec], names: list[str], place: Place) -> None:
         for key in value:
             if key in names:
                 continue
@@ -544,14 +525,14 @@ class _Checker:
             hint = f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(names)}"
             self.document.fault((*place, key), f"unknown key `{key}`", hint)
 
-    def _missing_keys(self, value: dict[str, Any], kind: type[_Spec], place: Place) -> None:
+    def _missing_keys(self, value: dict[str, Any], kind: type[Spec], place: Place) -> None:
         for entry, _ in _fields(kind):
             others = kind.unless.get(entry.name, ())
             needed = entry.required or (others and not any(value.get(other) for other in others))
             if needed and entry.name not in value:
                 self.document.fault(place, f"the key `{entry.name}` is missing", f"add `{entry.name}:` here")
 
-    def _later_values(self, given: dict[str, Any], kind: type[_Spec], place: Place) -> None:
+    def _later_values(self, given: dict[str, Any], kind: type[Spec], place: Place) -> None:
         for key, values in kind.later.items():
             if values is not None and given.get(key) in values:
                 self.document.fault((*place, key), f"`{key}: {given[key]}` is not in this version of metriclake yet")
@@ -603,9 +584,8 @@ def _check_meaning(pipeline: Pipeline, document: _Document) -> None:
     for key, value in (("patience", pipeline.gateway.patience), ("keep_alive", pipeline.gateway.keep_alive)):
         if not timedelta(seconds=1) <= duration(value) <= timedelta(hours=1):
             document.fault(("gateway", key), "must be at least 1s and at most 1h")
-    for part in ("destinations", "dashboards"):
-        if getattr(pipeline, part):
-            document.fault((part,), f"`{part}` is not in this version of metriclake yet", "leave it empty")
+    if pipeline.dashboards:
+        document.fault(("dashboards",), "`dashboards` is not in this version of metriclake yet", "leave it empty")
     _check_store(pipeline.store.tiers(), document)
     if duration(pipeline.stream.future) > timedelta(days=1):
         document.fault(("stream", "future"), "must be at most 1d")

@@ -16,9 +16,10 @@ import msgspec
 import yaml
 
 from metriclake._errors import Fault, InvalidPattern, InvalidPipeline, InvalidTransform
-from metriclake.pipeline import LoadedPipeline, duration, parse
+from metriclake.pipeline import LoadedPipeline, parse
 from metriclake.prefix import layout
 from metriclake.rules import MetricInput, Pattern, Rule, RuleSet, Transform
+from metriclake.spec import duration
 from metriclake.stream import SUFFIXES, Plan, serve
 
 COMPOSER = (sys.executable, "-m", "metriclake.plans")

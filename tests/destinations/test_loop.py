@@ -13,7 +13,7 @@ import pytest
 
 from metriclake._errors import MetriclakeError, StoreError
 from metriclake.books import STORE
-from metriclake.destinations import Batch, DestinationLoop, Receipt
+from metriclake.destinations import Announced, DestinationLoop, Outcome
 from metriclake.entry import Announcement
 from metriclake.journal import SqliteJournal
 from metriclake.stream import Lake, Limits, NoDirectory, StreamWorker
@@ -31,27 +31,27 @@ class Shelf:
 
     def __init__(self, failures: int = 0, *, after_taking: bool = False) -> None:
         """
-        `after_taking` makes it fail when it has kept the batches, as a crash before the checkpoint does.
+        `after_taking` makes it fail when it has kept the objects, as a crash before the checkpoint does.
         """
         self.failures = failures
         self.after_taking = after_taking
         self.taken: list[str] = []
         self.rounds: list[int] = []
 
-    def deliver(self, batches: Sequence[Batch]) -> list[Receipt]:
+    def take(self, objects: Sequence[Announced]) -> list[Outcome]:
         """
-        Keep the identities of the batches' metric events.
+        Keep the identities of the objects' metric events.
         """
         failing = self.failures > 0
         self.failures -= 1
         if failing and not self.after_taking:
             raise StoreError("the shelf is full")
-        for batch in batches:
-            self.taken.extend(json.loads(line)["metadata"]["event_id"] for line in batch.lines.splitlines())
-        self.rounds.append(len(batches))
+        for one in objects:
+            self.taken.extend(json.loads(line)["metadata"]["event_id"] for line in one.lines.splitlines())
+        self.rounds.append(len(objects))
         if failing:
             raise StoreError("the shelf fell down")
-        return [Receipt({"stored": batch.announcement.counts}) for batch in batches]
+        return [Outcome({"stored": one.announcement.counts}) for one in objects]
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def announce(journal: SqliteJournal, lake: Lake, *numbers: int) -> list[str]:
 
 def loop(
     journal: SqliteJournal, lake: Lake, shelf: Shelf,
-    delivered: Callable[[Announcement, Receipt], None] | None = None, announced: threading.Event | None = None,
+    delivered: Callable[[Announcement, Outcome], None] | None = None, announced: threading.Event | None = None,
 ) -> DestinationLoop:  # fmt: skip
     """
     Return a loop that is not started.
@@ -174,8 +174,8 @@ def test_error_that_no_one_foresaw_is_said(journal: SqliteJournal, lake: Lake) -
     """
 
     class Broken(Shelf):
-        def deliver(self, batches: Sequence[Batch]) -> list[Receipt]:
-            raise ValueError(f"no one expected {len(batches)}")
+        def take(self, objects: Sequence[Announced]) -> list[Outcome]:
+            raise ValueError(f"no one expected {len(objects)}")
 
     expected = announce(journal, lake, 1)
     assert work(journal, lake, Broken()).failure is not None

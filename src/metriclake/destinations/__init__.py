@@ -2,8 +2,40 @@
 What reads the announced objects, in order, each with a checkpoint of its own.
 """
 
-from metriclake.destinations.destination import Batch, Destination, Receipt
+from metriclake.destinations.destination import (
+    DELIVERED,
+    EVENT,
+    Batch,
+    Capabilities,
+    Destination,
+    Erasure,
+    Fate,
+    Rate,
+    Receipt,
+    Record,
+    Repeats,
+    Verdict,
+)
 from metriclake.destinations.loop import DestinationLoop
+from metriclake.destinations.objects import Announced, Follower, Outcome
 from metriclake.destinations.store import StoreDestination
 
-__all__ = ["Batch", "Destination", "DestinationLoop", "Receipt", "StoreDestination"]
+__all__ = [
+    "DELIVERED",
+    "EVENT",
+    "Announced",
+    "Batch",
+    "Capabilities",
+    "Destination",
+    "DestinationLoop",
+    "Erasure",
+    "Fate",
+    "Follower",
+    "Outcome",
+    "Rate",
+    "Receipt",
+    "Record",
+    "Repeats",
+    "StoreDestination",
+    "Verdict",
+]

@@ -1,40 +1,170 @@
 """
-What a destination is: it takes announced objects and says what became of their metric events.
+What a destination is: it makes records of metric events, takes them in batches, and says what became of each.
+
+A destination is one file. It says what it can take (`capabilities`), how a metric event looks there (`records`), and
+sends a batch (`deliver`). It keeps nothing: order, checkpoint, tries, pauses, budgets, splitting and dead letters are
+the loop's, the same for all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import timedelta
+from enum import StrEnum
+from typing import Protocol, Self
 
-from metriclake.books import Counts
-from metriclake.entry import Announcement, Manifest
+from metriclake.event import MetricEvent
+
+EVENT = "event"
+"""The kind of a destination's records where it has one kind only."""
+
+
+class Repeats(StrEnum):
+    """
+    What becomes of a record that is sent a second time under the same id.
+    """
+
+    HARMLESS = "harmless"
+    FORGOTTEN = "forgotten"
+    DOUBLED = "doubled"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """
+    At most so many requests in so many seconds, or so many records: whichever is reached first.
+    """
+
+    seconds: float
+    requests: int | None = None
+    records: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """
+    What one kind of call takes: `records` and `bytes` (of bodies, before compression) in a batch, `record_bytes` each.
+
+    `repeats` says whether the destination deduplicates by a record's id: always (harmless), for as long as `remembers`
+    (forgotten after it), or not at all (doubled). `concurrency` batches may be on their way at once. Where
+    `latest_only`, a record stands for the state of its `slot`: the newest is sent, and older ones never overwrite it.
+    """
+
+    records: int = 1
+    bytes: int | None = None
+    record_bytes: int | None = None
+    rate: Rate | None = None
+    repeats: Repeats = Repeats.DOUBLED
+    remembers: timedelta | None = None
+    concurrency: int = 1
+    latest_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """
+    Whether a destination can delete what it has of a tenant, and how: a sentence for whoever asks for the deletion.
+    """
+
+    possible: bool
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    What is sent of one metric event, or of a tenant's attributes: `body` is what stands for it in the request.
+
+    `id` is the same however often the event is sent, at most 36 characters of hexadecimal digits and `-`. `time` is
+    the event's, microseconds since 1970. `kind` names the call; records of two kinds are never in one batch. `slot`
+    names the state that it sets, for a kind of which only the latest counts. `counted` is false for what is no metric
+    event: a tenant's attributes.
+    """
+
+    id: str
+    tenant: str
+    metric: str
+    time: int
+    body: bytes = field(repr=False)
+    kind: str = EVENT
+    slot: str | None = None
+    counted: bool = True
+
+
+class Verdict(StrEnum):
+    """
+    What became of a record.
+
+    RETRY: it was not taken, and may be later. REJECTED: it never will be. REFUSED: its batch was refused whole for
+    something in it, which may be another record. UNKNOWN: it may have been taken, there was no answer.
+    """
+
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    REJECTED = "rejected"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """
+    What became of a record, and why: the destination's own reason, without the record's content.
+
+    `reason` is short and the same for the same fault (`429`, `time_too_old`): dead letters are listed by it.
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    detail: str = ""
+
+
+DELIVERED = Fate(Verdict.DELIVERED)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """
-    One announced object: its announcement, its manifest, and its lines (metric events, one a line).
+    Records of one kind, within the capabilities of it; `attempt` counts from 1.
     """
 
-    announcement: Announcement
-    manifest: Manifest
-    lines: bytes = field(repr=False)
+    kind: str
+    records: Sequence[Record]
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """
-    What became of a batch: how many metric events of each tenant and metric, by the books' counter.
+    What became of each record of a batch, in its order.
+
+    `pause` is for how many seconds the account wants no request at all (`Retry-After`, an exhausted rate). `blocked`
+    says that it is no fault of any record that nothing is taken: a refused key, an unknown host, an outage.
     """
 
-    counters: Mapping[str, Counts]
+    fates: Sequence[Fate]
+    pause: float | None = None
+    blocked: bool = False
+
+    @classmethod
+    def all(cls, batch: Batch, fate: Fate, *, pause: float | None = None, blocked: bool = False) -> Self:
+        """
+        Say the same of every record.
+        """
+        return cls([fate] * len(batch.records), pause, blocked)
+
+    @classmethod
+    def but(cls, batch: Batch, others: Mapping[int, Fate], *, pause: float | None = None) -> Self:
+        """
+        Say of all records that they are delivered, but for those at the indices of `others`.
+        """
+        return cls([others.get(index, DELIVERED) for index in range(len(batch.records))], pause)
 
 
 class Destination(Protocol):
     """
-    Where the stream loads into.
+    Where the stream's records go: a service, a webhook, a function.
     """
 
     @property
@@ -43,9 +173,35 @@ class Destination(Protocol):
         Return the name of its checkpoint and its books.
         """
 
-    def deliver(self, batches: Sequence[Batch]) -> Sequence[Receipt]:
+    @property
+    def account(self) -> str:
         """
-        Take batches, in order, and return a receipt for each; raises MetriclakeError to have them tried again later.
+        Return what shares one budget of requests: the same text for two destinations of one account; no secret.
+        """
 
-        A batch may come again after a crash, and must then have the same result.
+    @property
+    def capabilities(self) -> Mapping[str, Capabilities]:
+        """
+        Return what each kind of its calls takes.
+        """
+
+    @property
+    def erasure(self) -> Erasure:
+        """
+        Return whether and how it deletes a tenant's data.
+        """
+
+    def records(self, event: MetricEvent) -> Iterable[Record]:
+        """
+        Return what is to be sent of a metric event; nothing where no mapping takes it. Pure.
+        """
+
+    def deliver(self, batch: Batch) -> Receipt:
+        """
+        Send a batch, once, and say what became of each record. What it raises is taken for an outage.
+        """
+
+    def close(self) -> None:
+        """
+        Let go of connections.
         """

@@ -1,5 +1,5 @@
 """
-The one loop of every destination: next announcement, its object, deliver, checkpoint and count in one transaction.
+The one loop of every destination: next announcement, its object, taken, checkpoint and count in one transaction.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 
 from metriclake._errors import LakeError, MetriclakeError, StageFailed
 from metriclake.books import Delta
-from metriclake.destinations.destination import Batch, Destination, Receipt
+from metriclake.destinations.objects import Announced, Follower, Outcome
 from metriclake.entry import Announcement, Checkpointed, decode_manifest
 
 _LOG = logging.getLogger(__name__)
@@ -51,11 +51,11 @@ class DestinationLoop:
 
     def __init__(
         self,
-        destination: Destination,
+        follower: Follower,
         journal: Announcements,
         fetch: Callable[[str], bytes],
         announced: threading.Event,
-        delivered: Callable[[Announcement, Receipt], None] | None = None,
+        delivered: Callable[[Announcement, Outcome], None] | None = None,
         *,
         again: int = 0,
     ) -> None:
@@ -64,14 +64,14 @@ class DestinationLoop:
 
         `again` objects that were delivered last are delivered once more at the start, uncounted: after an unclean end.
         """
-        self._destination = destination
+        self._follower = follower
         self._journal = journal
         self._fetch = fetch
         self._announced = announced
         self._delivered = delivered
         self._again = again
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"destination-{destination.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"destination-{follower.name}", daemon=True)
         self.failure: MetriclakeError | None = None
 
     def start(self) -> None:
@@ -94,7 +94,7 @@ class DestinationLoop:
         """
         Return the age of the oldest announcement that waits, in seconds, and how many wait (counted to a bound).
         """
-        waiting = self._journal.announcements(self._journal.checkpoint(self._destination.name).number, 1000)
+        waiting = self._journal.announcements(self._journal.checkpoint(self._follower.name).number, 1000)
         age = time.time() - waiting[0].oldest_at / 1_000_000 if waiting else 0.0
         return (max(0.0, age), len(waiting))
 
@@ -104,10 +104,10 @@ class DestinationLoop:
             try:
                 done = self._turn()
             except Exception as error:  # noqa: BLE001 - whatever it is, the loop says it and tries again
-                self.failure = StageFailed(f"{self._destination.name} waits and tries again: {error}")
+                self.failure = StageFailed(f"{self._follower.name} waits and tries again: {error}")
                 _LOG.error(
                     "destination failed, nothing is lost",
-                    extra={"destination": self._destination.name, "error": str(error)},
+                    extra={"destination": self._follower.name, "error": str(error)},
                 )
                 if self._stop.wait(_RETRY_SECONDS):
                     return
@@ -123,16 +123,16 @@ class DestinationLoop:
         """
         Deliver the next few announcements; False when there are none.
         """
-        after = self._journal.checkpoint(self._destination.name).number
+        after = self._journal.checkpoint(self._follower.name).number
         if self._again:
             self._redeliver(after)
-        batches = self._batches(self._journal.announcements(after, _AT_ONCE))
-        if not batches:
+        objects = self._objects(self._journal.announcements(after, _AT_ONCE))
+        if not objects:
             return False
-        for batch, receipt in zip(batches, self._destination.deliver(batches), strict=True):
-            self._journal.advance(self._destination.name, batch.announcement, self._deltas(receipt))
+        for one, outcome in zip(objects, self._follower.take(objects), strict=True):
+            self._journal.advance(self._follower.name, one.announcement, self._deltas(outcome))
             if self._delivered is not None:
-                self._delivered(batch.announcement, receipt)
+                self._delivered(one.announcement, outcome)
         return True
 
     def _redeliver(self, done: int) -> None:
@@ -141,49 +141,49 @@ class DestinationLoop:
 
         They are counted already. One that the lake has no more is left out.
         """
-        batches: list[Batch] = []
+        objects: list[Announced] = []
         for announcement in self._journal.announcements(max(0, done - self._again), min(self._again, done)):
             try:
-                batches.append(self._batch(announcement))
+                objects.append(self._object(announcement))
             except LakeError as error:
                 _LOG.warning("not delivered again", extra={"object": announcement.object, "error": str(error)})
-            if len(batches) == _AT_ONCE or sum(len(batch.lines) for batch in batches) > _BYTES_AT_ONCE:
-                self._destination.deliver(batches)
-                batches = []
-        if batches:
-            self._destination.deliver(batches)
+            if len(objects) == _AT_ONCE or sum(len(one.lines) for one in objects) > _BYTES_AT_ONCE:
+                self._follower.take(objects)
+                objects = []
+        if objects:
+            self._follower.take(objects)
         self._again = 0
 
-    def _batches(self, announcements: Sequence[Announcement]) -> list[Batch]:
+    def _objects(self, announcements: Sequence[Announcement]) -> list[Announced]:
         """
         Fetch announced objects, up to a bound of bytes; at least one, if there is one.
         """
-        batches: list[Batch] = []
+        objects: list[Announced] = []
         size = 0
         for announcement in announcements:
             try:
-                batch = self._batch(announcement)
+                one = self._object(announcement)
             except LakeError:
-                if not batches:
+                if not objects:
                     raise
                 break
-            size += len(batch.lines)
-            if batches and size > _BYTES_AT_ONCE:
+            size += len(one.lines)
+            if objects and size > _BYTES_AT_ONCE:
                 break
-            batches.append(batch)
-        return batches
+            objects.append(one)
+        return objects
 
-    def _batch(self, announcement: Announcement) -> Batch:
+    def _object(self, announcement: Announcement) -> Announced:
         manifest = decode_manifest(announcement.manifest, self._fetch(announcement.manifest))
         lines = self._fetch(announcement.object)
         about = manifest.data
         if about is None or hashlib.sha256(lines).hexdigest() != about.sha256:
             raise LakeError(f"the lake object {announcement.object} is not what its manifest says: it was changed")
-        return Batch(announcement, manifest, lines)
+        return Announced(announcement, manifest, lines)
 
-    def _deltas(self, receipt: Receipt) -> list[Delta]:
+    def _deltas(self, outcome: Outcome) -> list[Delta]:
         return [
-            Delta(self._destination.name, tenant, metric, counter, amount)
-            for counter, counts in receipt.counters.items()
+            Delta(self._follower.name, tenant, metric, counter, amount)
+            for counter, counts in outcome.counters.items()
             for (tenant, metric), amount in counts.items()
         ]

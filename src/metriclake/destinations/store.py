@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from metriclake.books import STORE
-from metriclake.destinations.destination import Batch, Receipt
+from metriclake.destinations.objects import Announced, Outcome
 from metriclake.store import Arrival, Loader
 
 
@@ -25,18 +25,18 @@ class StoreDestination:
         """
         self._loader = loader
 
-    def deliver(self, batches: Sequence[Batch]) -> list[Receipt]:
+    def take(self, objects: Sequence[Announced]) -> list[Outcome]:
         """
         Load objects, many in one go when the store is behind.
         """
         arrivals = [
             Arrival(
-                batch.announcement.number,
-                batch.announcement.version,
-                batch.lines,
-                batch.announcement.counts,
-                batch.manifest.integers,
+                one.announcement.number,
+                one.announcement.version,
+                one.lines,
+                one.announcement.counts,
+                one.manifest.integers,
             )
-            for batch in batches
+            for one in objects
         ]
-        return [Receipt(outcome.fates) for outcome in self._loader.load_all(arrivals, datetime.now(UTC))]
+        return [Outcome(loaded.fates) for loaded in self._loader.load_all(arrivals, datetime.now(UTC))]
