@@ -270,6 +270,12 @@ def _seeds(keys: Keys, tenant: str, metric: str) -> list[_Seed]:
         "interval": "day", "timezone": "Europe/Berlin", "group_by": ["severity"],
         "filters": [{"dimension": "severity", "in": ["high", "critical"]}], "fill": "null",
     }  # fmt: skip
+    asked: dict[str, Any] = {
+        "metric": metric, "measure": "100 * new_findings_count / (existing_findings_count + 1.5)", "aggregate": "p95",
+        "range": {"last": "4w"}, "interval": "week", "group_by": ["severity"], "limit": 3, "compare": "previous_period",
+        "filters": [{"dimension": "severity", "not_in": ["low"]}, {"dimension": "new_findings_count", "gt": 1},
+                    {"dimension": "severity", "prefix": "h"}, {"dimension": "severity", "exists": True}],
+    }  # fmt: skip
     span = {"from": (today - timedelta(days=3)).isoformat(), "to": today.isoformat()}
     return [
         _Seed("events", b"POST", b"/v1/events", [ingest], json.dumps(event).encode()),
@@ -280,6 +286,8 @@ def _seeds(keys: Keys, tenant: str, metric: str) -> list[_Seed]:
         _Seed("github", b"POST", b"/v1/webhooks/github", github, json.dumps(delivery).encode()),
         _Seed("query", b"POST", b"/v1/query", [reader], json.dumps(question).encode()),
         _Seed("query", b"POST", b"/v1/query", [reader], json.dumps({"metric": metric, "range": span}).encode()),
+        _Seed("query", b"POST", b"/v1/query", [reader], json.dumps(asked).encode()),
+        _Seed("query", b"POST", b"/v1/query", [reader], json.dumps({"queries": {"a": asked, "b": question}}).encode()),
         _Seed("catalog", b"GET", b"/v1/catalog", [reader]),
         _Seed("admin", b"GET", b"/v1/admin/status", [admin]),
         _Seed("pages", b"GET", b"/d/default", [b"Accept-Encoding: gzip"]),

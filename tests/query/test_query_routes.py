@@ -367,9 +367,37 @@ def test_a_filters_value_is_a_value(ask: Ask, value: str) -> None:
     """
     No text in a filter is read as anything but text.
     """
-    answer = ask({**COUNT, "filters": [{"dimension": "kind", "in": [value]}]})
+    for operator, operand, count in (("in", [value], 0), ("not_in", [value], 7), ("prefix", value, 0)):
+        answer = ask({**COUNT, "filters": [{"dimension": "kind", operator: operand}]})
+        assert (answer.status_code, answer.json()["rows"]) == (200, [[count]])
 
-    assert (answer.status_code, answer.json()["rows"]) == (200, [[0]])
+
+@pytest.mark.parametrize(
+    "bound", [0, -0.0, 5e-324, -5e-324, 1.7976931348623157e308, -1e308, 2**63 - 1, -(2**63), 2**63, 2**64, 10**300]
+)
+def test_a_bound_may_be_any_number(ask: Ask, bound: float) -> None:
+    """
+    However large or small a number is, it is compared with, of a measure and of a dimension.
+    """
+    for name, there in (("size", 6), ("kind", 0)):
+        below, above = (
+            ask({**COUNT, "filters": [{"dimension": name, sign: bound}]}).json()["rows"][0][0] for sign in ("lt", "gte")
+        )
+        assert below + above == there
+        assert (above > 0) == (bound <= 2.5 and there > 0)
+
+
+@pytest.mark.parametrize("number", ["1e308", "5e-324", "0", "123456789012345678901234567890", ".1"])
+def test_a_formula_may_have_any_number(ask: Ask, number: str) -> None:
+    """
+    What goes beyond all doubles, or is divided by nothing, is null and no error.
+    """
+    for aggregate in ("sum", "avg", "p99", "last"):
+        for formula in (f"size * {number} * {number}", f"size / {number}", f"{number} / (size - size)"):
+            answer = ask({**COUNT, "measure": formula, "aggregate": aggregate})
+            assert answer.status_code == 200
+            assert answer.json()["rows"][0][0] is None or isinstance(answer.json()["rows"][0][0], int | float)
+    assert ask({**COUNT, "measure": f"{number} / (size - size)"}).json()["rows"] == [[None]]
 
 
 def test_an_absent_dimension_can_be_filtered_by_empty_text(ask: Ask) -> None:
