@@ -160,6 +160,24 @@ def test_half_an_answer_needs_one() -> None:
         Drop(partly=True)
 
 
+@pytest.mark.parametrize(("status", "words"), [(99, "200 to 599"), (600, "200 to 599"), (204, "body")])
+def test_statuses_that_mean_nothing(twin: SegmentTwin, status: int, words: str) -> None:
+    """
+    What is no status is refused at once, and so is a success of which nothing says how it looks.
+    """
+    with pytest.raises(ValueError, match=words):
+        twin.fail(status)
+
+
+def test_a_success_that_is_none(twin: SegmentTwin, http: httpx.Client) -> None:
+    """
+    An answer of success may be told too: nothing is there.
+    """
+    twin.fail(Status(200, body=b'{"success": true}'), times=1)
+
+    assert (send(http), twin.counts.taken) == (200, 0)
+
+
 def test_slow(twin: SegmentTwin, http: httpx.Client) -> None:
     """
     A slow answer holds up its own connection alone; who does not wait for it has sent a call that is there.
