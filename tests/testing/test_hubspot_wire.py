@@ -278,3 +278,14 @@ def test_requests_of_a_day(clock: Clock) -> None:
         assert answers[0].headers["X-HubSpot-RateLimit-Daily-Remaining"] == "1"
         assert answers[2].json()["policyName"] == "DAILY"
         assert answers[2].json()["message"] == "You have reached your daily limit."
+
+
+def test_a_429_on_order(twin: HubSpotTwin, http: httpx.Client) -> None:
+    """
+    A 429 on order is that of the ten seconds, with nothing left of them.
+    """
+    twin.fail(429, times=1)
+    answer = http.post("/crm/v3/objects/companies/batch/upsert", json={"inputs": [company("acme")]})
+
+    assert (answer.status_code, answer.json()["policyName"]) == (429, "TEN_SECONDLY_ROLLING")
+    assert (answer.headers["X-HubSpot-RateLimit-Max"], answer.headers["X-HubSpot-RateLimit-Remaining"]) == ("190", "0")

@@ -17,6 +17,7 @@ from metriclake.testing.mixpanel import MixpanelLimits, MixpanelProject, Mixpane
 from metriclake.testing.record import Counts, Keep, Rejected, Rule, Seen, Taken
 from metriclake.testing.segment import SegmentLimits, SegmentTwin
 from metriclake.testing.twin import Twin
+from metriclake.testing.webhook import WebhookLimits, WebhookTwin
 
 __all__ = [
     "Clock",
@@ -41,5 +42,7 @@ __all__ = [
     "Status",
     "Taken",
     "Twin",
+    "WebhookLimits",
+    "WebhookTwin",
     "WrongRegion",
 ]

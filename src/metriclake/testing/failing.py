@@ -24,6 +24,15 @@ class Status:
     body: bytes | None = None
     stored: bool = False
 
+    def __post_init__(self) -> None:
+        """
+        Refuse what is no status, and a success without the words of one.
+        """
+        if not 200 <= self.status <= 599:
+            raise ValueError("an answer's status is a number from 200 to 599")
+        if self.status < 400 and self.body is None:
+            raise ValueError("for a status below 400 say what the body is: Status(200, body=b'...')")
+
 
 @dataclass(frozen=True, slots=True)
 class Drop:
@@ -90,6 +99,7 @@ class Order:
             raise ValueError("`share` is a part of the requests: more than 0, at most 1")
         self.failure = failure
         self.happened = 0
+        self._stopped = False
         self._left = times
         self._share = share
         self._path = path
@@ -113,13 +123,20 @@ class Order:
         """
         Let later requests through.
         """
-        self._left = 0
+        self._stopped = True
+
+    @property
+    def over(self) -> bool:
+        """
+        Tell whether no request is met any more.
+        """
+        return self._stopped or self._left == 0
 
     def meets(self, path: str) -> bool:
         """
         Tell whether the next request is met, and count it if so.
         """
-        if self._left == 0 or not path.startswith(self._path):
+        if self.over or not path.startswith(self._path):
             return False
         if self._share < 1 and self._chance.random() >= self._share:
             return False
@@ -141,6 +158,7 @@ class Orders:
         """
         Return what becomes of the next request as a whole, by the first order that meets it, and of its records.
         """
+        self.given = [order for order in self.given if not order.over]
         refusals = tuple(
             order.failure for order in self.given if isinstance(order.failure, Refuse) and order.meets(path)
         )

@@ -48,7 +48,7 @@ def failing(status: int, headers: Mapping[str, str]) -> Answer:
     Return an answer with `status`, `message`, `category` and `correlationId`; for a 429, that of the ten seconds.
     """
     if status == 429:
-        return limited("TEN_SECONDLY_ROLLING", headers)
+        return limited("TEN_SECONDLY_ROLLING", {**headers, "X-HubSpot-RateLimit-Remaining": "0"})
     known = status in HTTPStatus._value2member_map_
     return error(status, HTTPStatus(status).phrase if known else "Unknown", headers)
 

@@ -94,7 +94,7 @@ class Loopback:
         Begin to listen.
         """
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, args=(self._loop,), name="metriclake-twin", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="metriclake-twin", daemon=True)
         self._thread.start()
         self.listen()
 
@@ -144,11 +144,6 @@ class Loopback:
             connection.hang_up()
         # One turn of the loop, in which the transports close their sockets.
         await asyncio.sleep(0)
-
-    @staticmethod
-    def _run(loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
-        loop.run_forever()
 
 
 class _Connection(asyncio.Protocol):
