@@ -179,3 +179,49 @@ def test_tiers_change_while_running(server: Running) -> None:
 
     status = server.process.settled(server.client)
     assert [row["rejected"] for row in status["books"]] == [1]
+
+
+def test_a_tenant_is_given_a_retention_while_running(server: Running) -> None:
+    """
+    A tenant's own retention holds for what comes and for what is there, another's rows stay, and the books balance.
+    """
+    tenants = ("acme", "globex")
+
+    def send(event_id: str) -> None:
+        """
+        Send each tenant's metric event of three days ago.
+        """
+        for tenant in tenants:
+            event = {
+                "metric_name": "uploads",
+                "metadata": {"tenant_id": tenant, "event_id": event_id},
+                "data": {"event_time": time.time() - 3 * 86_400},
+            }
+            headers = {"Authorization": f"Bearer {server.process.keys.ingest}"}
+            server.client.post("/v1/metrics", content=msgspec.json.encode(event), headers=headers).raise_for_status()
+
+    def counted() -> dict[str, int]:
+        """
+        Return how many rows each tenant is shown once everything is stored.
+        """
+        server.process.settled(server.client)
+        question = {"metric": "uploads", "aggregate": "count", "range": {"last": "30d"}}
+        found = {}
+        for tenant in tenants:
+            token = mint_tenant(server.process.keys.signing, tenant, now=datetime.now(UTC))
+            answer = server.client.post("/v1/query", json=question, headers={"Authorization": f"Bearer {token}"})
+            found[tenant] = answer.raise_for_status().json()["rows"][0][0]
+        return found
+
+    send("1")
+    assert counted() == {"acme": 1, "globex": 1}
+    before = server.status()["pipeline"]["version"]
+
+    server.file.write_text(FIRST + "store: {tenants: {acme: {hot: 1d, retention: 2d}}}\n", encoding="utf-8")
+    server.until(lambda status: bool(status["pipeline"]["version"] != before))
+    send("2")
+
+    assert counted() == {"acme": 0, "globex": 2}
+    books = {row["tenant"]: (row["rejected"], row["store"]["stored"]) for row in server.status()["books"]}
+    assert books == {"acme": (1, 1), "globex": (0, 2)}
+    assert server.status()["balanced"]

@@ -72,24 +72,21 @@ def oldest(tiers: Tiers, tenant: str, metric: str, now: datetime) -> str:
     return f"toDateTime({_whole(now - _EPOCH)} - {rest['retention']})"
 
 
-def change(before: Tiers, after: Tiers, now: datetime) -> str | None:
+def change(before: Tiers | None, after: Tiers, now: datetime) -> str:
     """
-    Return the assignments and the condition that bring rows from what held to what holds; None where it is the same.
+    Return the assignments and the condition that bring rows from what held before, where that is known, to what holds.
 
     Both columns are always assigned: the engine cannot recalculate a TTL of which it has only one.
     """
-    if before == after:
-        return None
-    tenants = _changed(before.tenants, after.tenants)
-    metrics = _changed(before.metrics, after.metrics)
-    only = None
-    scope = []
-    if (before.hot, before.retention) == (after.hot, after.retention):
-        only = None if metrics else tenants
-        scope = [
-            f"{column} IN {_texts(names)}" for column, names in (("tenant", tenants), ("metric", metrics)) if names
-        ]
-    row = lengths(after, "tenant", "metric", only)
+    tenants, scope = None, []
+    if before is not None and (before.hot, before.retention) == (after.hot, after.retention):
+        changed = {
+            "tenant": _changed(before.tenants, after.tenants),
+            "metric": _changed(before.metrics, after.metrics),
+        }
+        tenants = None if changed["metric"] else changed["tenant"]
+        scope = [f"{column} IN {_texts(names)}" for column, names in changed.items() if names]
+    row = lengths(after, "tenant", "metric", tenants)
     wanted = ages(row["hot"], row["retention"], "time", now)
     due = f"toDateTime({_whole(now - _EPOCH)}, 'UTC')"
     differs = f"(retention <> {wanted['retention']} OR greatest(cools, {due}) <> greatest({wanted['cools']}, {due}))"

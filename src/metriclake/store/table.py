@@ -132,14 +132,20 @@ def retain(engine: Engine, tiers: Tiers, now: datetime) -> None:
     """
     Bring the rows that are there to what the pipeline file says now. The engine does so in the background.
 
-    Rows that are written later are not looked at: whoever writes them knows already.
+    Rows that are written later are not looked at: whoever writes them knows already. What fails here is done by the
+    next call, whatever that one is to bring about: while a change is begun, nothing is noted as what holds.
     """
-    before = _meta(engine).get("tiers")
-    change = None if before is None else aging.change(msgspec.json.decode(before, type=Tiers), tiers, now)
-    if change is not None:
+    noted, wanted = _meta(engine).get("tiers"), msgspec.json.encode(tiers, order="sorted").decode()
+    if noted == wanted:
+        return
+    if noted is not None:
+        before = msgspec.json.decode(noted, type=Tiers) if noted else None
+        _note(engine, "tiers", "")
+        engine.sync_parts()
+        change = aging.change(before, tiers, now)
         engine.command(f"ALTER TABLE {DATABASE}.metrics UPDATE {change}", _IN_BACKGROUND)
         engine.sync_parts()
-    _note(engine, "tiers", msgspec.json.encode(tiers, order="sorted").decode())
+    _note(engine, "tiers", wanted)
     engine.sync_parts()
 
 
