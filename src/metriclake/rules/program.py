@@ -105,8 +105,8 @@ class _Program:
     """
     A function while it is written: its lines, and the names that they use.
 
-    `arrays` are the paths with arrays of objects behind them, `inside` the positions of the paths that go on there, each
-    with a number of its array; `with_lists` tells that other values may be lists.
+    `arrays` are the paths with arrays of objects behind them, `inside` the positions of the paths that go on there,
+    each with a number of its array; `with_lists` tells that other values may be lists.
     """
 
     def __init__(self, plan: Plan, arrays: frozenset[str] = frozenset(), *, with_lists: bool = False) -> None:
