@@ -25,7 +25,7 @@ MOST_BRACKETS = 65_536
 FAULTS = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """What decoding a text may raise beside this module's own errors."""
 
-_SHORT = 16_384
+_SHORT = 8192
 """So long a text is decoded without a look at what it is full of."""
 
 Decode = Callable[[bytes | str], Any]

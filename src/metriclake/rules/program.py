@@ -21,8 +21,8 @@ None for an unusual event. There are others like it:
 
 - for the part of a text that a shape's decoder takes: its values are attributes;
 - `lists`, for values at the ends of paths some of which are lists: one element that a test accepts is enough;
-- `arrays`, for events with arrays of objects on the paths: of the paths behind such an array there is a row of values
-  for each object, and all tests of a way behind one array have to hold in one row of it.
+- `arrays`, for events with arrays of objects on the paths: for each path behind such an array there is a column of
+  values, one of each object, and all tests of a way behind one array have to hold in one row of its columns.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from typing import Any
 from msgspec import UNSET
 
 from metriclake.rules.leaf import key_of
-from metriclake.rules.rows import Inside, objects_in, satisfied_in_rows
+from metriclake.rules.rows import objects_in, satisfied_in_rows
 from metriclake.rules.shape import LISTS, Tree, attribute, dotted, flat
 from metriclake.rules.ways import Filed, Trial, satisfied, satisfied_somewhere
 
@@ -105,12 +105,12 @@ class _Program:
     """
     A function while it is written: its lines, and the names that they use.
 
-    `arrays` are the paths with arrays of objects behind them, `inside` the positions of the paths that go on there;
-    `with_lists` tells that other values may be lists.
+    `arrays` are the paths with arrays of objects behind them, `inside` the positions of the paths that go on there,
+    each with a number of its array; `with_lists` tells that other values may be lists.
     """
 
     def __init__(self, plan: Plan, arrays: frozenset[str] = frozenset(), *, with_lists: bool = False) -> None:
-        self.inside: dict[int, Inside] = {}
+        self.inside: dict[int, int] = {}
         self.names: dict[str, Any] = {
             "UNSET": UNSET, "LISTS": LISTS, "EMPTY": {}, "key_of": key_of, "flat": flat, "objects_in": objects_in,
             "most": plan.most_rows, "inside": self.inside, "satisfied_in_rows": satisfied_in_rows,
@@ -119,7 +119,6 @@ class _Program:
         self._plan = plan
         self._arrays = arrays
         self._with_lists = with_lists
-        self._rows: list[str] = []
         self._lines = ["def match(event):"]
         self._depth = 1
         self._objects = count(1)
@@ -138,17 +137,23 @@ class _Program:
         if not self._plan.of_text:
             self._look_for_dots(list(dotted(tree)), node)
         for name, inner in tree.items():
-            default = "UNSET" if isinstance(inner, int) else "EMPTY"
-            behind = f"{node}.{attribute(name)}" if self._plan.of_text else f"{node}.get({name!r}, {default})"
             if isinstance(inner, int):
-                self.write(f"v{inner} = {behind}")
+                self.write(f"v{inner} = {self._behind(node, name, 'UNSET')}")
             elif above + name in self._arrays:
-                self._read_rows(inner, behind, f"{above}{name}.")
+                self.write(f"objects = objects_in({self._behind(node, name, 'EMPTY')}, most)")
+                self.write("if objects is None: return None")
+                self._read_columns(inner, f"{above}{name}.")
             else:
                 below = f"o{next(self._objects)}"
                 no_object = f"type({below}) is list" if self._plan.of_text else f"type({below}) is not dict"
-                self.write(f"{below} = {behind}", f"if {no_object}: {otherwise}")
+                self.write(f"{below} = {self._behind(node, name, 'EMPTY')}", f"if {no_object}: {otherwise}")
                 self.read(inner, below, otherwise, f"{above}{name}.")
+
+    def _behind(self, node: str, name: str, default: str) -> str:
+        """
+        Return how the value behind a key is had, the default where there is none.
+        """
+        return f"{node}.{attribute(name)}" if self._plan.of_text else f"{node}.get({name!r}, {default})"
 
     def _look_for_dots(self, keys: Sequence[str], node: str) -> None:
         """
@@ -160,21 +165,27 @@ class _Program:
         elif keys:
             self.write(f"if {' or '.join(f'{key!r} in {node}' for key in keys)}: return None")
 
-    def _read_rows(self, tree: Tree, array: str, above: str) -> None:
+    def _read_columns(self, tree: Tree, above: str) -> None:
         """
-        Add the lines that make rows of values of the objects in an array.
+        Add the lines that make columns of the values of the objects in an array.
         """
-        number, ends = len(self._rows), list(_ends(tree))
-        rows, row = f"r{number}", _tuple(f"v{at}" for at in ends)
-        self.write(f"objects = objects_in({array}, most)", "if objects is None: return None")
-        self.write(f"{rows} = []", f"for e{number} in objects:")
-        self._depth += 1
-        self.read(tree, f"e{number}", "return None", above)
-        self.check(ends, "return None")
-        self.write(f"{rows}.append({row})")
-        self._depth -= 1
-        self._rows.append(row)
-        self.inside |= {at: Inside(number, column) for column, at in enumerate(ends)}
+        ends = list(_ends(tree))
+        if all(isinstance(inner, int) for inner in tree.values()):
+            for name, at in tree.items():
+                self.write(f"v{at} = [{self._behind('each', name, 'UNSET')} for each in objects]")
+                self.write(f"if not LISTS.isdisjoint(map(type, v{at})): return None")
+        else:
+            self.write(*(f"c{at} = []" for at in ends), "for each in objects:")
+            self._depth += 1
+            self.read(tree, "each", "return None", above)
+            self.check(ends, "return None")
+            self.write(*(f"c{at}.append(v{at})" for at in ends))
+            self._depth -= 1
+            self.write(*(f"v{at} = c{at}" for at in ends))
+        for at in ends:
+            if at in self._plan.searched:
+                self.write(f"if any(type(v) is str and len(v) > {self._plan.longest} for v in v{at}): return None")
+        self.inside |= dict.fromkeys(ends, len(self.inside))
 
     def check(self, positions: Iterable[int], otherwise: str) -> None:
         """
@@ -206,9 +217,9 @@ class _Program:
     @property
     def values(self) -> str:
         """
-        All values in the order of their paths; None for those that are in rows.
+        All values in the order of their paths.
         """
-        return _tuple("None" if at in self.inside else f"v{at}" for at in range(self._plan.paths))
+        return _tuple(f"v{at}" for at in range(self._plan.paths))
 
     def finished(self) -> Match:
         """
@@ -237,9 +248,7 @@ class _Program:
         find = f"ways = table{at}.get(v{at} if type(v{at}) is str else key_of(v{at}))"
         found = f"    if ways: {self._walk('ways')}"
         if at in self.inside:
-            array = self.inside[at].array
-            self.write(f"for key in {{key_of(v{at}) for {self._rows[array]} in r{array}}}:")
-            self.write(f"    ways = table{at}.get(key)", found)
+            self.write(f"for key in set(map(key_of, v{at})):", f"    ways = table{at}.get(key)", found)
         elif self._with_lists:
             self.write(f"for value in v{at} if type(v{at}) is list else (v{at},):")
             self.write(f"    ways = table{at}.get(key_of(value))", found)
@@ -250,10 +259,9 @@ class _Program:
         """
         Return the call that tries ways that are not written out.
         """
-        if not self._rows:
+        if not self.inside:
             return f"satisfied({ways}, {self.values}, found)"
-        rows = _tuple(f"r{number}" for number in range(len(self._rows)))
-        return f"satisfied_in_rows({ways}, {self.values}, {rows}, inside, found)"
+        return f"satisfied_in_rows({ways}, {self.values}, inside, found)"
 
     def _tests(self, trial: Trial) -> str:
         """
@@ -261,16 +269,26 @@ class _Program:
         """
         test = _TEST_ANY if self._with_lists else _TEST
         outside: list[str] = []
-        by_array: dict[int, list[str]] = {}
+        by_array: dict[int, list[tuple[str, int]]] = {}
         for at, accepts in trial.own:
             name = f"a{next(self._accepts)}"
             self.names[name] = accepts
             if at in self.inside:
-                by_array.setdefault(self.inside[at].array, []).append(f"{name}(v{at})")
+                by_array.setdefault(self.inside[at], []).append((name, at))
             else:
                 outside.append(test.format(test=name, at=at))
-        rows = (f"any({' and '.join(tests)} for {self._rows[array]} in r{array})" for array, tests in by_array.items())
-        return " and ".join((*outside, *rows))
+        return " and ".join((*outside, *map(_in_one_row, by_array.values())))
+
+
+def _in_one_row(tests: Sequence[tuple[str, int]]) -> str:
+    """
+    Return the test of whether all of these, each of its column, hold in one row.
+    """
+    if len(tests) == 1:
+        return f"any(map({tests[0][0]}, v{tests[0][1]}))"
+    row = ", ".join(f"x{at}" for _, at in tests)
+    columns = ", ".join(f"v{at}" for _, at in tests)
+    return f"any({' and '.join(f'{name}(x{at})' for name, at in tests)} for {row} in zip({columns}))"
 
 
 def _tuple(names: Iterable[str]) -> str:

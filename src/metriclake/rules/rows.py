@@ -1,30 +1,22 @@
 """
 Arrays of objects on the paths of an event: which there are, and what of them goes together.
 
-Of an array of objects, and of arrays in it, each object is a row of values. What is taken for the keys of one pattern
-has to lie in the same element of each array, so all that a way wants behind an array has to be in one row.
+Of an array of objects, and of arrays in it, each object is a row of values, and each path behind it a column. What is
+taken for the keys of one pattern has to lie in the same element of each array, so all that a way wants behind an array
+has to be in one row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import UNSET, Struct
 
 from metriclake.rules.shape import Tree, attribute
 from metriclake.rules.ways import Trial
 
-Row = tuple[Any, ...]
-
-
-class Inside(NamedTuple):
-    """
-    Where the values of a path behind an array are: the array's number, and the column in its rows.
-    """
-
-    array: int
-    column: int
+_DICT = {dict}
 
 
 def objects_in(array: Any, most: int) -> list[Any] | None:
@@ -35,6 +27,9 @@ def objects_in(array: Any, most: int) -> list[Any] | None:
     """
     if type(array) is not list or len(array) > most:
         return None
+    kinds = set(map(type, array))
+    if kinds == _DICT or (len(kinds) == 1 and issubclass(kinds.pop(), Struct)):
+        return array
     objects = []
     for each in array:
         for one in each if type(each) is list else (each,):
@@ -60,44 +55,29 @@ def arrays_in(tree: Tree, node: Any, *, of_text: bool, above: str = "") -> Itera
 
 
 def satisfied_in_rows(
-    trials: Iterable[Trial],
-    values: Sequence[Any],
-    rows: Sequence[Sequence[Row]],
-    inside: Mapping[int, Inside],
-    found: list[int],
+    trials: Iterable[Trial], values: Sequence[Any], inside: Mapping[int, int], found: list[int]
 ) -> None:
     """
-    Add the rules whose ways are satisfied by the values, of which some may be lists, and by the rows of each array.
+    Add the rules whose ways are satisfied by these values to those found.
+
+    Of the values some may be lists of scalars; those at positions `inside` are columns, of the array with the number
+    that stands there.
     """
     for rule, shared, own, _ in trials:
-        if rule not in found and _is_satisfied([*own, *(test[1:] for test in shared)], values, rows, inside):
+        if rule not in found and _is_satisfied([*own, *(test[1:] for test in shared)], values, inside):
             found.append(rule)
 
 
-def _is_satisfied(
-    tests: Sequence[Any], values: Sequence[Any], rows: Sequence[Sequence[Row]], inside: Mapping[int, Inside]
-) -> bool:
+def _is_satisfied(tests: Iterable[Any], values: Sequence[Any], inside: Mapping[int, int]) -> bool:
     """
     Tell whether all tests hold, those behind one array in one of its rows.
     """
     in_array: dict[int, list[Any]] = {}
     for at, accepts in tests:
-        place = inside.get(at)
-        if place is not None:
-            in_array.setdefault(place.array, []).append((place.column, accepts))
+        array = inside.get(at)
+        if array is not None:
+            in_array.setdefault(array, []).append(map(accepts, values[at]))
         elif not (any(map(accepts, values[at])) if type(values[at]) is list else accepts(values[at])):
             return False
-    return all(_holds_in_one(several, rows[array]) for array, several in in_array.items())
-
-
-def _holds_in_one(tests: Sequence[Any], rows: Sequence[Row]) -> bool:
-    """
-    Tell whether all tests, each with its column, hold in one of the rows.
-    """
-    for row in rows:
-        for column, accepts in tests:
-            if not accepts(row[column]):
-                break
-        else:
-            return True
-    return False
+    # Each is made row by row, and only as far as needed.
+    return all(any(map(all, zip(*columns, strict=True))) for columns in in_array.values())

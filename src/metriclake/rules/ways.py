@@ -17,7 +17,10 @@ from msgspec import UNSET
 from metriclake.rules.leaf import Accepts, Leaf
 
 FEW = 8
-"""So few ways are tried in turn: looking them up would not cost less."""
+"""So few ways under the values of one path are tried in turn: looking them up would not cost less."""
+
+MOST_IN_TURN = 64
+"""With more ways to try, they are looked up wherever that is possible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +65,22 @@ class Filed:
 
 def prepared(ways: Sequence[Way], paths: Sequence[str]) -> Filed:
     """
-    Return the ways ready to be tried, each of them filed where it can be.
+    Return the ways ready to be tried, each of them filed where it can be, and where that is worth a look-up.
     """
     trials = _trials(ways, {path: at for at, path in enumerate(paths)})
-    if len(ways) <= FEW:
-        return Filed((), tuple(trials))
     tables, rest = _file(ways, trials)
+    small = [path for path, table in tables.items() if len(_in_table(table)) <= FEW]
+    in_turn = [trial for path in small for trial in _in_table(tables[path])]
+    if len(rest) + len(in_turn) <= MOST_IN_TURN:
+        rest += in_turn
+        tables = {path: table for path, table in tables.items() if path not in small}
     return Filed(
         tuple(
             (at, {key: tuple(several) for key, several in tables[path].items()})
             for at, path in enumerate(paths)
             if path in tables
         ),
-        rest,
+        tuple(rest),
     )
 
 
@@ -152,9 +158,7 @@ def _test_of(leaf: Leaf) -> Accepts:
     return (lambda value: value is not UNSET and accepts(value)) if leaf.unless else accepts
 
 
-def _file(
-    ways: Sequence[Way], trials: Sequence[Trial]
-) -> tuple[dict[str, dict[Hashable, list[Trial]]], tuple[Trial, ...]]:
+def _file(ways: Sequence[Way], trials: Sequence[Trial]) -> tuple[dict[str, dict[Hashable, list[Trial]]], list[Trial]]:
     """
     Return the ways under the values of their least shared paths, and those that name no exact values.
     """
@@ -171,4 +175,11 @@ def _file(
         _, path, keys = min(exact, key=lambda each: each[:2])
         for key in keys:
             tables.setdefault(path, {}).setdefault(key, []).append(trial)
-    return tables, tuple(rest)
+    return tables, rest
+
+
+def _in_table(table: Mapping[Hashable, Sequence[Trial]]) -> list[Trial]:
+    """
+    Return the ways of a table, each once.
+    """
+    return list({id(trial): trial for several in table.values() for trial in several}.values())
