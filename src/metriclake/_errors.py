@@ -10,10 +10,11 @@ MetriclakeError
 ├── InvalidTransform        a rule's input does not compile; carries all its faults
 ├── TransformFailed         an event cannot be made into what a rule's input says
 ├── InvalidQuestion         a question cannot be asked; carries all its faults
+├── QuestionTooLarge        a question needs more time, memory or rows than it may use
 ├── InvalidToken            a key or token is missing, forged, expired or not for this
 ├── NotAllowed              a valid token does not allow this
 ├── InvalidBody             a request's body cannot be read at all
-├── OverLimit               a key brings more than its limit lets through: try again later
+├── OverLimit               a key or a tenant brings more than its limit lets through: try again later
 ├── DataDirectoryInUse      another server holds the data directory
 ├── NewerFormat             what lies on disk was written by a newer version
 ├── StageFailed             a stage of this server has stopped; says why and what to do
@@ -132,6 +133,12 @@ class InvalidQuestion(_FaultyError):  # noqa: N818
     """
 
 
+class QuestionTooLarge(_FaultyError):  # noqa: N818
+    """
+    A question needs more of the engine than it may use; `faults` says which limit, and what to ask instead.
+    """
+
+
 class InvalidToken(MetriclakeError):  # noqa: N818
     """
     A key or token is missing, forged, expired or not for what it was used for.
@@ -156,7 +163,9 @@ class InvalidBody(MetriclakeError):  # noqa: N818
 
 class OverLimit(MetriclakeError):  # noqa: N818
     """
-    A key brings more than its limit lets through; nothing was accepted. `retry_after` are the seconds to wait.
+    A key or a tenant brings more than its limit lets through; nothing of it was done.
+
+    `retry_after` are the seconds to wait.
     """
 
     def __init__(self, message: str, retry_after: int) -> None:

@@ -21,6 +21,7 @@ from metriclake._errors import (
     MetriclakeError,
     NotAllowed,
     OverLimit,
+    QuestionTooLarge,
     StoreError,
 )
 from metriclake.request_id import instance
@@ -64,6 +65,7 @@ _ANSWERS: tuple[tuple[type[MetriclakeError], int, str, dict[str, str]], ...] = (
     (InvalidToken, 401, "Unauthorized", {"WWW-Authenticate": 'Bearer realm="metriclake"'}),
     (NotAllowed, 403, "Forbidden", {}),
     (InvalidQuestion, 400, "The question cannot be asked", {}),
+    (QuestionTooLarge, 422, "The question needs more than it may use", {}),
     (OverLimit, 429, "Too many requests", _RETRY),
     (JournalFull, 429, "Too many requests", _RETRY),
     (JournalError, 503, "Nothing was accepted", _RETRY),
@@ -115,7 +117,7 @@ def _wait(error: MetriclakeError) -> dict[str, str]:
 
 
 def _faults(error: MetriclakeError) -> list[dict[str, str]] | None:
-    if not isinstance(error, InvalidQuestion):
+    if not isinstance(error, InvalidQuestion | QuestionTooLarge):
         return None
     return [{"place": fault.place, "error": fault.what, "hint": fault.hint} for fault in error.faults]
 

@@ -13,7 +13,7 @@ import pytest
 from metriclake.query import plan, read
 from metriclake.query.arrange import arrange
 from metriclake.store import TenantReader
-from metriclake.store.reader import Bounds
+from metriclake.store.bounds import Bounds
 from query.drawn import Drawn, Question, drawn_questions, load
 from query.plain_answers import answered
 from store.shelf import Shelf

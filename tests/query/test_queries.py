@@ -17,8 +17,7 @@ from metriclake._errors import MetriclakeError
 from metriclake.problems import on_error
 from metriclake.query import Query
 from metriclake.query.question import MAX_QUERIES
-from metriclake.store import TenantReader
-from metriclake.store.reader import Bounds
+from metriclake.store import Bounds, TenantReader
 from metriclake.tokens import mint_tenant
 from store.shelf import Shelf, event
 
@@ -181,7 +180,7 @@ def test_one_that_needs_too_much_leaves_the_others_their_answers(ask: Ask) -> No
 
     assert found["few"]["rows"] == [[12]]
     assert len(found["some"]["rows"]) == 1
-    assert found["many"]["status"] == 400
+    assert found["many"]["status"] == 422
     assert "6 rows of answer" in found["many"]["detail"]
     assert found["many"]["errors"][0]["hint"].startswith("ask it by itself")
     alone = ask({"queries": {"many": queries["many"]}}, bounds=bounds).json()["queries"]["many"]

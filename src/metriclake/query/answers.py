@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from metriclake._errors import InvalidQuestion, NotAllowed
+from metriclake._errors import InvalidQuestion, NotAllowed, QuestionTooLarge
 from metriclake.problems import refusal
 from metriclake.query.arrange import arrange, as_text
 from metriclake.query.plan import Plan, Units, plan
@@ -41,7 +41,9 @@ class Answers:
 
     def one(self, claims: TenantClaims, draft: Draft) -> dict[str, Any]:
         """
-        Answer a question. Raises InvalidQuestion with all its faults, NotAllowed where the token does not allow it.
+        Answer a question.
+
+        Raises InvalidQuestion with all its faults, QuestionTooLarge, and NotAllowed where the token does not allow it.
         """
         began = time.perf_counter()
         reader = self._reader(claims.tenant_id)
@@ -68,7 +70,7 @@ class Answers:
         for name, made in plans.items():
             try:
                 answers[name] = _answer(made, _found(found[made.selection]), fresh, began)
-            except InvalidQuestion as error:
+            except (InvalidQuestion, QuestionTooLarge) as error:
                 answers[name] = refusal(error)
         return {name: answers[name] for name in drafts}
 
@@ -81,7 +83,7 @@ class Answers:
         return plan(draft, {name: found for name, found in metrics.items() if name in allowed}, self._units(), now)
 
 
-_Read = dict[Selection, Answer | InvalidQuestion]
+_Read = dict[Selection, Answer | QuestionTooLarge]
 
 
 def _read(reader: TenantReader, selections: list[Selection]) -> _Read:
@@ -90,23 +92,23 @@ def _read(reader: TenantReader, selections: list[Selection]) -> _Read:
     """
     try:
         return dict(zip(selections, reader.select_all(selections), strict=True))
-    except InvalidQuestion as error:
+    except QuestionTooLarge as error:
         if len(selections) == 1:
             return {selections[0]: error}
     narrowed = reader.narrowed(len(selections))
     return {selection: _alone(narrowed, selection) for selection in selections}
 
 
-def _alone(reader: TenantReader, selection: Selection) -> Answer | InvalidQuestion:
+def _alone(reader: TenantReader, selection: Selection) -> Answer | QuestionTooLarge:
     try:
         return reader.select(selection)
-    except InvalidQuestion as error:
+    except QuestionTooLarge as error:
         faults = (replace(fault, hint=f"ask it by itself, or {fault.hint}") for fault in error.faults)
-        return InvalidQuestion(tuple(faults))
+        return QuestionTooLarge(tuple(faults))
 
 
-def _found(answer: Answer | InvalidQuestion) -> Answer:
-    if isinstance(answer, InvalidQuestion):
+def _found(answer: Answer | QuestionTooLarge) -> Answer:
+    if isinstance(answer, QuestionTooLarge):
         raise answer
     return answer
 

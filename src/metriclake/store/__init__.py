@@ -2,6 +2,7 @@
 The time-series store: dimensions, measures, time; a logical table per tenant. All ClickHouse text lives here.
 """
 
+from metriclake.store.bounds import Bounds, Spent
 from metriclake.store.catalogue import Catalogue, Metric, Place
 from metriclake.store.engine import Engine, fsync_folder
 from metriclake.store.load import Arrival, Loader, Outcome
@@ -25,6 +26,7 @@ __all__ = [
     "Aggregate",
     "Answer",
     "Arrival",
+    "Bounds",
     "Bucket",
     "Catalogue",
     "Condition",
@@ -39,6 +41,7 @@ __all__ = [
     "Outcome",
     "Place",
     "Selection",
+    "Spent",
     "TenantReader",
     "Term",
     "fsync_folder",

@@ -9,15 +9,16 @@ beneath joins, views and subqueries. A reader cannot be made without a tenant.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from metriclake._errors import Fault, InvalidQuestion, InvalidToken, StoreError
+from metriclake._errors import InvalidToken, StoreError
 from metriclake.event import is_tenant_id
 from metriclake.store import aging
+from metriclake.store.bounds import Bounds, Spent
 from metriclake.store.catalogue import ATTRIBUTE, DIMENSION, MEASURE, Catalogue, Metric
 from metriclake.store.columns import Statement
 from metriclake.store.engine import DATABASE, Engine
@@ -35,23 +36,6 @@ TELLING_TABLES = ("mutations", "processes")
 """The engine's own tables that hold our statements, which name tenants: it shows them empty too."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BOUNDS = {
-    "159": "{bounds.seconds:g} seconds",
-    "241": "{bounds.memory} bytes of memory",
-    "396": "{bounds.rows} rows of answer",
-}
-"""The bounds by the code of the engine's error that says that one is passed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """
-    What one statement may use: seconds, bytes of memory, rows of its answer.
-    """
-
-    seconds: float = 10.0
-    memory: int = 1024 * 1024 * 1024
-    rows: int = 100_000
 
 
 class TenantReader:
@@ -79,6 +63,7 @@ class TenantReader:
         self._tenant = tenant_id
         self._bounds = bounds or Bounds()
         self._tiers = tiers
+        self.spent = Spent()
 
     def metrics(self) -> dict[str, Metric]:
         """
@@ -117,7 +102,7 @@ class TenantReader:
 
     def select(self, selection: Selection) -> Answer:
         """
-        Answer a selection. Raises InvalidQuestion where it needs more than the bounds allow.
+        Answer a selection. Raises QuestionTooLarge where it needs more than the bounds allow.
         """
         statement = Statement()
         found = self._read(self._text(selection, statement).sql(), statement)
@@ -125,7 +110,7 @@ class TenantReader:
 
     def select_all(self, selections: Sequence[Selection]) -> list[Answer]:
         """
-        Answer several selections by one statement, in their order. Raises InvalidQuestion as `select` does.
+        Answer several selections by one statement, in their order. Raises QuestionTooLarge as `select` does.
         """
         if len(selections) < 2:
             return [self.select(selection) for selection in selections]
@@ -140,31 +125,29 @@ class TenantReader:
     def narrowed(self, parts: int) -> TenantReader:
         """
         Return a reader of the same tenant whose statements may take one of so many parts of the time.
+
+        What they use is counted here.
         """
         bounds = replace(self._bounds, seconds=self._bounds.seconds / parts)
-        return TenantReader(self._engine, self._catalogue, self._tenant, bounds, self._tiers)
+        found = TenantReader(self._engine, self._catalogue, self._tenant, bounds, self._tiers)
+        found.spent = self.spent
+        return found
 
     def _text(self, selection: Selection, statement: Statement) -> SelectionText:
         return SelectionText(selection, self._catalogue, self._tenant, statement)
 
     def _read(self, sql: str, statement: Statement) -> Sequence[tuple[Any, ...]]:
+        summary: Mapping[str, Any] = {}
+        began = time.perf_counter()
         try:
             result = self._engine.read(sql, statement.parameters, self._settings())
+            summary = result.summary
         except StoreError as error:
-            raise self._too_much(error) or error from error
+            raise self._bounds.passed(error) or error from error
+        finally:
+            self.spent.add(summary, time.perf_counter() - began)
         rows: Sequence[tuple[Any, ...]] = result.result_rows
         return rows
-
-    def _too_much(self, error: StoreError) -> InvalidQuestion | None:
-        """
-        Return what to say of a question that needs more than it may; None where the store failed for another reason.
-        """
-        code = re.search(r"Code: (\d+)\.", str(error))
-        bound = _BOUNDS.get(code[1] if code else "")
-        if bound is None:
-            return None
-        what = f"needs more than {bound.format(bounds=self._bounds)}"
-        return InvalidQuestion((Fault("question", what, "ask for a shorter range, longer intervals or fewer groups"),))
 
     def _oldest(self, metric: str) -> datetime:
         """
@@ -191,10 +174,7 @@ class TenantReader:
         return {
             "additional_table_filters": "{" + ", ".join(filters) + "}",
             "readonly": 1,
-            "max_execution_time": self._bounds.seconds,
-            "max_memory_usage": self._bounds.memory,
-            "max_result_rows": self._bounds.rows,
-            "max_threads": 2,
+            **self._bounds.settings(),
             "precise_float_parsing": 1,
         }
 
