@@ -8,7 +8,7 @@ import tracemalloc
 from hashlib import blake2b
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -224,8 +224,10 @@ class Remembered(RuleBasedStateMachine):
 
 
 TestRemembered = Remembered.TestCase
+TestRemembered.settings = settings(deadline=None)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(TENANTS), st.text(max_size=3)), unique=True))
 def test_no_tenant_is_ever_given_anothers_answer(questions: list[tuple[str, str]]) -> None:
     """

@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metriclake._errors import OverLimit
@@ -82,6 +82,7 @@ def test_a_tenants_questions_keep_their_order() -> None:
     assert order == [0, 2, 3]
 
 
+@settings(deadline=None)
 @given(MOVES, st.integers(1, 4), st.integers(1, 3))
 def test_turns_go_round(moves: list[tuple[str, Any]], places: int, concurrent: int) -> None:
     """

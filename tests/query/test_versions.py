@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metriclake.query.versions import Versions
@@ -90,6 +90,7 @@ def test_a_change_of_everything_raises_every_version() -> None:
     assert versions.of("never", "seen") not in (None, before)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.lists(KEYS, min_size=1), st.booleans()), max_size=20), st.sampled_from([1, 2, 7, 1 << 16]))
 def test_no_change_goes_unseen(changes: list[tuple[list[tuple[str, str]], bool]], places: int) -> None:
     """

@@ -133,6 +133,7 @@ class Turns:
         """
         `places` are the turns at once; `terms` returns what a tenant may have of them; `clock` is in seconds.
         """
+        self.places = places
         self._terms = terms
         self._clock = clock
         self._rota: Rota[_Waiter] = Rota(places, lambda tenant: terms(tenant).concurrent)

@@ -1,0 +1,47 @@
+"""
+Decide what moment `last` reaches back from, and which questions have the same answer.
+
+Pure. The present moves in steps, so that a question of the last 30 days is the same question for some minutes: its
+range ends at the next step, which leaves out nothing that has happened.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+
+import msgspec
+
+from metriclake.query.cache import CacheKey
+from metriclake.query.question import Draft, Question
+from metriclake.tokens import TenantClaims
+
+_STEPS = (timedelta(minutes=5), timedelta(minutes=1), timedelta(seconds=10))
+_LEAST = timedelta(seconds=1)
+_PARTS = 300
+"""A step is no more than this part of the range."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DIGEST_BYTES = 16
+
+
+def present(question: Question, now: datetime) -> datetime:
+    """
+    Return the moment at which a question is asked: `now`, or for `last` the end of the step that it falls into.
+    """
+    if question.last is None:
+        return now
+    step = next((step for step in _STEPS if step * _PARTS <= question.last), _LEAST)
+    return _EPOCH + -((_EPOCH - now) // step) * step
+
+
+def key_of(claims: TenantClaims, draft: Draft, moment: datetime, version: int) -> CacheKey:
+    """
+    Return the key of a question's answer; `moment` is its present, `version` the pipeline file's.
+
+    What the token allows is part of it, since a wrong question is answered with names that are nearly right.
+    """
+    question = draft.question
+    asked = (draft, moment if question.last is not None else None, version, claims.metrics and sorted(claims.metrics))
+    digest = blake2b(msgspec.json.encode(asked), digest_size=_DIGEST_BYTES).digest()
+    return CacheKey(claims.tenant_id, question.metric, digest)
