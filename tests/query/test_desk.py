@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metriclake._errors import Fault, InvalidQuestion, MetriclakeError, OverLimit, QuestionTooLarge, StoreError
-from metriclake.query.cache import AnswerCache, CacheKey
+from metriclake.query.answer_cache import AnswerCache, CacheKey
 from metriclake.query.desk import Desk, Found, Outcome
 from metriclake.query.turns import Turns, TurnTerms
 from metriclake.query.usage import Usage

@@ -19,7 +19,7 @@ from typing import TypeVar
 import msgspec
 
 from metriclake._errors import InvalidQuestion, MetriclakeError, NotAllowed, OverLimit, QuestionTooLarge
-from metriclake.query.cache import AnswerCache, CacheKey
+from metriclake.query.answer_cache import AnswerCache, CacheKey
 from metriclake.query.turns import Turns
 from metriclake.query.usage import Ending, Usage
 from metriclake.query.versions import Versions

@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from metriclake.query.cache import CacheKey
+from metriclake.query.answer_cache import CacheKey
 from metriclake.query.question import Draft, Question
 from metriclake.tokens import TenantClaims
 

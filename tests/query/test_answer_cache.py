@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from metriclake.query.cache import LIFE_SECONDS, AnswerCache, CacheKey
+from metriclake.query.answer_cache import LIFE_SECONDS, AnswerCache, CacheKey
 
 MEGABYTE = 1024 * 1024
 TENANTS = ("acme", "Acme", "globex")
