@@ -62,11 +62,11 @@ from metriclake.intake import Intake
 from metriclake.journal import SqliteJournal
 from metriclake.pipeline import FieldSpec, LoadedPipeline, load
 from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
-from metriclake.query import Query
+from metriclake.query import AnswerCache, Declared, Desk, Query, Turns, TurnTerms
 from metriclake.request_id import RequestIds
 from metriclake.rules import Rule, Trap, traps
 from metriclake.spec import duration, size
-from metriclake.store import Catalogue, Engine, Loader, TenantReader, fsync_folder, prepare
+from metriclake.store import READERS, Bounds, Catalogue, Engine, Loader, TenantReader, fsync_folder, prepare
 from metriclake.stream import (
     CachedDirectory,
     CacheTerms,
@@ -90,6 +90,7 @@ from metriclake.stream import (
 )
 from metriclake.stream.sources import HttpSource, PythonSource, Source, SqlSource
 from metriclake.telemetry import Facts, Telemetry
+from metriclake.tiers import Tiers
 from metriclake.tokens import Keys, load_keys
 from metriclake.watch import Watcher
 
@@ -122,6 +123,13 @@ class Configured:
             for rule in self.plan.rules.rules
             for measure in rule.transform.measures
         }
+
+    def bounds(self, tenant: str) -> Bounds:
+        """
+        Return what one statement of a tenant may use.
+        """
+        limits = self.loaded.pipeline.query.limits_of(tenant)
+        return Bounds(_seconds(limits.time), size(limits.memory), limits.rows_read)
 
     def connection_terms(self, files: int) -> ConnectionTerms:
         """
@@ -266,8 +274,15 @@ class Server:
             composer,
         )
         self._loader = Loader(self._engine, self._catalogue, store.tiers())
+        self._desk = Desk(
+            self._reader,
+            self.fresh_as_of,
+            cache=AnswerCache(lambda: size(self._configured.loaded.pipeline.query.cache)),
+            turns=Turns(READERS, self._turn_terms),
+        )
+        opened.callback(self._desk.close)
         self._loading = DestinationLoop(
-            StoreDestination(self._loader),
+            StoreDestination(self._loader, self._desk.versions.changing),
             self._journal,
             self._lake.get,
             self._stream.announced,
@@ -304,13 +319,18 @@ class Server:
             try:
                 fresh = configure(self._configured.loaded.path, self._environment.variables)
                 _check_restart(self._configured.loaded, fresh.loaded)
-                self._loader.retain(fresh.loaded.pipeline.store.tiers(), datetime.now(UTC))
+                self._retain(fresh.loaded.pipeline.store.tiers())
             except MetriclakeError as error:
                 self._refused = str(error)
                 _LOG.error("the pipeline file is refused; the one before stays in force", extra={"error": str(error)})
                 return False
             self._swap(self._with_directory(fresh))
             return True
+
+    def _retain(self, tiers: Tiers) -> None:
+        if tiers != self._loader.tiers:
+            with self._desk.versions.changing_all():
+                self._loader.retain(tiers, datetime.now(UTC))
 
     def _with_directory(self, fresh: Configured) -> Configured:
         """
@@ -329,6 +349,18 @@ class Server:
         self._refused = None
         _LOG.info("the pipeline file is in force", extra={"version": fresh.plan.version})
         _warn(fresh)
+
+    def _reader(self, tenant: str) -> TenantReader:
+        bounds = self._configured.bounds(tenant)
+        return TenantReader(self._engine, self._catalogue, tenant, bounds, self._loader.tiers)
+
+    def _turn_terms(self, tenant: str) -> TurnTerms:
+        limits = self._configured.loaded.pipeline.query.limits_of(tenant)
+        return TurnTerms(limits.concurrent, limits.waiting, _seconds(limits.patience))
+
+    def _declared(self) -> Declared:
+        configured = self._configured
+        return Declared(configured.plan.version, lambda: configured.declared)
 
     def app(self) -> Starlette:
         """
@@ -356,11 +388,10 @@ class Server:
         limiter = Limiter(lambda: self._configured.allowances)
         gateway = Gateway(self._append, self.keys, MAX_BODY_BYTES, MAX_EVENT_BYTES, limiter)
         query = Query(
-            lambda tenant: TenantReader(self._engine, self._catalogue, tenant, tiers=self._loader.tiers),
+            self._desk,
             self.keys.signing,
-            lambda: self._configured.declared,
+            self._declared,
             lambda tenant: self._configured.directory.resolve([tenant]).get(tenant) or {},
-            self.fresh_as_of,
         )
         admin = Admin(self.keys.admin, self.status)
         check, refusals = LakeCheck(self._lake, self._journal), Refusals(self._lake, self._journal)

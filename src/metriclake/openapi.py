@@ -26,7 +26,8 @@ _SAID = {
     408: "It came too slowly; nothing was accepted",
     413: "It is too large: split it",
     415: "Its type or encoding is not spoken here",
-    429: "Come again after `Retry-After` seconds; nothing was accepted",
+    422: "It needs more than it may: `errors` say which limit, and what to ask instead",
+    429: "Come again after `Retry-After` seconds; nothing was done",
     503: "Not now: come again after `Retry-After` seconds",
 }
 _COMES_AGAIN = frozenset({429, 503})

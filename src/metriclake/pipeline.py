@@ -28,7 +28,7 @@ from metriclake._errors import Fault, InvalidPipeline
 from metriclake.destination_specs import KINDS, DestinationSpec
 from metriclake.event import is_field_name, is_metric_name, is_tenant_id
 from metriclake.prefix import DATA_PREFIX, ERROR_PREFIX, layout
-from metriclake.spec import Duration, Size, Spec, duration
+from metriclake.spec import Duration, Size, Spec, duration, size
 from metriclake.tiers import Stay, Tiers
 from metriclake.tokens import is_key_name
 
@@ -39,6 +39,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _MAX_DEPTH = 64
 _RESERVED_PREFIX = "tenant_"
 _SHORTEST, _LONGEST = timedelta(hours=1), timedelta(days=20_000)
+_LEAST_MEMORY = 16 * 2**20
 
 
 class HttpTenantsSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -255,6 +256,54 @@ class GatewaySpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     keep_alive: Duration = "75s"
 
 
+class TenantQuestionsSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    What one tenant's questions may take, where that is something else than what every tenant's may.
+    """
+
+    concurrent: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
+    waiting: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
+    patience: Duration | None = None
+    time: Duration | None = None
+    memory: Size | None = None
+    rows_read: Annotated[int, msgspec.Meta(ge=1, le=10**12)] | None = None
+
+
+class QuestionsSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    What every tenant's questions may take: so many at once, so many that wait, each for so long.
+
+    And each of them so much time, memory and rows of the store.
+    """
+
+    concurrent: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
+    waiting: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 32
+    patience: Duration = "10s"
+    time: Duration = "10s"
+    memory: Size = "1GB"
+    rows_read: Annotated[int, msgspec.Meta(ge=1, le=10**12)] = 200_000_000
+
+
+class QuerySpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    Questions: how much memory the answers may take that are kept, and what tenants' questions may take.
+    """
+
+    cache: Size = "64MB"
+    limits: QuestionsSpec = QuestionsSpec()
+    tenants: dict[str, TenantQuestionsSpec] = {}
+
+    def limits_of(self, tenant: str) -> QuestionsSpec:
+        """
+        Return what a tenant's questions may take.
+        """
+        own = self.tenants.get(tenant)
+        if own is None:
+            return self.limits
+        given = {key: value for key, value in msgspec.structs.asdict(own).items() if value is not None}
+        return msgspec.structs.replace(self.limits, **given)
+
+
 class Pipeline(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     The whole pipeline file. `lake`, `journal` and `store.url` lie under the data directory where they are left out.
@@ -267,6 +316,7 @@ class Pipeline(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     store: StoreSpec = StoreSpec()
     disk: DiskSpec = DiskSpec()
     gateway: GatewaySpec = GatewaySpec()
+    query: QuerySpec = QuerySpec()
     metrics: dict[str, MetricSpec] = {}
     destinations: dict[str, DestinationSpec] = {}
     dashboards: dict[str, Any] = {}
@@ -581,6 +631,7 @@ def _check_meaning(pipeline: Pipeline, document: _Document) -> None:
         _check_metric(name, metric, document)
     for name, limit in pipeline.gateway.limits.items():
         _check_limit(name, limit, document)
+    _check_query(pipeline.query, document)
     for key, value in (("patience", pipeline.gateway.patience), ("keep_alive", pipeline.gateway.keep_alive)):
         if not timedelta(seconds=1) <= duration(value) <= timedelta(hours=1):
             document.fault(("gateway", key), "must be at least 1s and at most 1h")
@@ -654,6 +705,22 @@ def _check_limit(name: str, limit: LimitSpec, document: _Document) -> None:
     ):
         if burst is not None and rate is None:
             document.fault((*place, f"{what}_burst"), f"needs `{what}_per_second`", "a burst alone limits nothing")
+
+
+def _check_query(query: QuerySpec, document: _Document) -> None:
+    parts: list[tuple[Place, QuestionsSpec | TenantQuestionsSpec]] = [(("query", "limits"), query.limits)]
+    for tenant, limits in query.tenants.items():
+        parts.append((("query", "tenants", tenant), limits))
+        if not is_tenant_id(tenant):
+            document.fault(("query", "tenants", tenant), "cannot be a tenant's id")
+        if limits == TenantQuestionsSpec():
+            document.fault(("query", "tenants", tenant), "limits nothing", "name concurrent, time, memory or another")
+    for place, found in parts:
+        for key, value in (("patience", found.patience), ("time", found.time)):
+            if value is not None and not timedelta(milliseconds=100) <= duration(value) <= timedelta(minutes=10):
+                document.fault((*place, key), "must be at least 100ms and at most 10m")
+        if found.memory is not None and size(found.memory) < _LEAST_MEMORY:
+            document.fault((*place, "memory"), "must be at least 16MB: any question needs some")
 
 
 def _check_metric(name: str, metric: MetricSpec, document: _Document) -> None:

@@ -34,8 +34,14 @@ def as_json(value: Any, status: int = 200) -> Response:
     """
     Return a JSON answer that no cache keeps.
     """
-    headers = {"Cache-Control": "no-store"}
-    return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
+    return as_encoded(msgspec.json.encode(value), status)
+
+
+def as_encoded(body: bytes, status: int = 200) -> Response:
+    """
+    Return an answer that is JSON already.
+    """
+    return Response(body, status, {"Cache-Control": "no-store"}, media_type="application/json")
 
 
 def problem(

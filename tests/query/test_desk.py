@@ -5,7 +5,6 @@ Answers from memory are what the store holds, whatever happens in between; equal
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
@@ -22,9 +21,7 @@ from metriclake._errors import Fault, InvalidQuestion, MetriclakeError, OverLimi
 from metriclake.query.answer_cache import AnswerCache, CacheKey
 from metriclake.query.desk import Desk, Found, Outcome
 from metriclake.query.turns import Turns, TurnTerms
-from metriclake.query.usage import Usage
-from metriclake.query.versions import Versions
-from metriclake.store import Metric, Spent, TenantReader
+from metriclake.store import Spent, TenantReader
 
 TENANTS = ("acme", "globex")
 METRICS = ("uploads", "logins")
@@ -84,16 +81,7 @@ class FakeReader:
     """
 
     tenant: str
-    asked: Counter[str]
     spent: Spent = field(default_factory=Spent)
-
-    def metrics(self) -> dict[str, Metric]:
-        """
-        Return one metric.
-        """
-        self.asked[self.tenant] += 1
-        moment = datetime(2026, 1, 1, 1, 2, 3, 4, UTC)
-        return {"m": Metric("m", moment, moment, ("d",), ("tenant_name",), {"x": ("double", "string")})}
 
 
 class Model:
@@ -108,23 +96,18 @@ class Model:
         self.accepted: list[tuple[str, str]] = []
         self.visible = 0
         self.delivered = 0
-        self.versions = Versions()
-        self.cache = AnswerCache(lambda: 1_000_000)
-        self.usage = Usage()
         self.hands = Hands()
         self.after_read: Callable[[], None] = lambda: None
-        self.asked: Counter[str] = Counter()
         self.ticks = count(step=0.1)
         self.desk = Desk(
-            lambda tenant: cast("TenantReader", FakeReader(tenant, self.asked)),
+            lambda tenant: cast("TenantReader", FakeReader(tenant)),
             lambda _tenant: datetime.fromtimestamp(self.delivered, UTC),
-            versions=self.versions,
-            cache=self.cache,
+            cache=AnswerCache(lambda: 1_000_000),
             turns=Turns(places, lambda _tenant: terms or TurnTerms(concurrent=1)),
-            usage=self.usage,
             pool=self.hands,
             clock=lambda: next(self.ticks),
         )
+        self.versions, self.usage = self.desk.versions, self.desk.usage
 
     def count(self, key: tuple[str, str], events: int) -> int:
         """
@@ -389,24 +372,30 @@ def test_an_asker_that_goes_away_takes_nobody_elses_answer_along() -> None:
     ran(work())
 
 
-def test_a_tenants_catalogue_is_remembered_while_nothing_changes() -> None:
+def test_what_is_of_all_metrics_is_kept_until_any_changes() -> None:
     """
-    What is remembered is what was read, is read anew after a load of any of its metrics, and is no other tenant's.
+    A tenant's catalogue is read anew after a load of any of its metrics, and of nobody else's; or when it is forgotten.
     """
-    model = Model()
-    reader = cast("TenantReader", FakeReader("acme", model.asked))
-    first = model.desk.metrics("acme", reader)
-    again = model.desk.metrics("acme", reader)
-    assert (first, model.asked) == (again, {"acme": 1})
-    with model.versions.changing([("acme", "any")]):
-        model.desk.metrics("acme", reader)
-    model.desk.metrics("acme", reader)
-    model.desk.metrics("globex", cast("TenantReader", FakeReader("globex", model.asked)))
-    assert model.asked == {"acme": 3, "globex": 1}
 
-    model.desk.forget("globex")
-    model.desk.metrics("globex", cast("TenantReader", FakeReader("globex", model.asked)))
-    assert model.asked == {"acme": 3, "globex": 2}
+    async def work() -> None:
+        model = Model()
+
+        async def statements() -> int:
+            asked = asyncio.create_task(model.get(("acme", "")))
+            await model.work()
+            await asked
+            return model.hands.statements
+
+        assert [await statements(), await statements()] == [1, 1]
+        with model.versions.changing([("globex", "any")]):
+            assert await statements() == 1
+        with model.versions.changing([("acme", "any")]):
+            assert await statements() == 2
+        assert [await statements(), await statements()] == [3, 3]
+        model.desk.forget("acme")
+        assert await statements() == 4
+
+    ran(work())
 
 
 MOVES = st.lists(

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metriclake._errors import Fault
-from metriclake.query.present import key_of, present
+from metriclake.query.present import catalog_key, key_of, present
 from metriclake.query.question import Draft, read
 from metriclake.tokens import TenantClaims
 
@@ -114,6 +114,9 @@ def test_a_key_is_of_all_that_the_answer_depends_on() -> None:
         key_of(claims(), read({**BASE, "limit": 0}), NOW, 1),
         key_of(claims("acme", "uploads", "logins"), draft, NOW, 1),
         key_of(claims("acme", "uploads"), draft, NOW, 1),
+        catalog_key(claims(), 1),
+        catalog_key(claims(), 2),
+        catalog_key(claims("acme", "uploads"), 1),
         key_of(claims(), Draft(draft.question, (Fault("a", "b"),)), NOW, 1),
     ]
 

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from metriclake._errors import MetriclakeError
 from metriclake.problems import on_error
-from metriclake.query import Query
+from metriclake.query import Declared, Desk, Query
 from metriclake.query.question import MAX_QUERIES
 from metriclake.store import Bounds, TenantReader
 from metriclake.tokens import mint_tenant
@@ -66,7 +66,8 @@ def ask(shelf: Shelf) -> Ask:
 
     def send(body: Any, tenant: str = "acme", bounds: Bounds = PATIENT, **claims: Any) -> httpx.Response:
         reader = lambda name: TenantReader(shelf.engine, shelf.catalogue, name, bounds)  # noqa: E731
-        query = Query(reader, KEY, dict, lambda _: {}, lambda _: datetime(2026, 7, 1, tzinfo=UTC))
+        desk = Desk(reader, lambda _: datetime(2026, 7, 1, tzinfo=UTC))
+        query = Query(desk, KEY, lambda: Declared(1, dict), lambda _: {})
         handlers: Any = {MetriclakeError: on_error}
         app = Starlette(routes=query.routes(), exception_handlers=handlers)
         token = mint_tenant(KEY, tenant, now=datetime.now(UTC), **claims)

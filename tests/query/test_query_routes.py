@@ -24,7 +24,7 @@ from starlette.exceptions import HTTPException
 
 from metriclake._errors import MetriclakeError
 from metriclake.problems import on_error, on_http_error
-from metriclake.query import Query
+from metriclake.query import AnswerCache, Declared, Desk, Query
 from metriclake.tokens import mint_tenant
 from store.shelf import Shelf, event
 
@@ -55,11 +55,10 @@ def app(shelf: Shelf) -> Starlette:
         event("globex", "2", metric="secrets", time=day, salary=99.0),
     )
     query = Query(
-        shelf.reader,
+        Desk(shelf.reader, lambda _tenant: FRESH, cache=AnswerCache(lambda: 0)),
         KEY,
-        lambda: {("uploads", "size"): "bytes"},
+        lambda: Declared(1, lambda: {("uploads", "size"): "bytes"}),
         lambda tenant: {"name": "Acme Inc.", "environment": "eu"} if tenant == "acme" else {},
-        lambda _tenant: FRESH,
     )
     handlers: Any = {MetriclakeError: on_error, HTTPException: on_http_error}
     return Starlette(routes=query.routes(), exception_handlers=handlers)

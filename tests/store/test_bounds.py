@@ -94,3 +94,10 @@ def test_a_statement_that_was_refused_is_counted_too(filled: Shelf) -> None:
 
     assert asked.spent.statements == 1
     assert asked.spent.seconds > 0
+
+
+def test_the_catalogue_is_not_bounded_by_what_questions_may(filled: Shelf) -> None:
+    """
+    A tenant whose questions may read next to nothing still sees what it has.
+    """
+    assert list(reader(filled, Bounds(rows_read=1, rows=1)).metrics()) == ["uploads"]

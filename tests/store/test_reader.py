@@ -17,9 +17,9 @@ import pytest
 
 from metriclake._errors import InvalidToken, QuestionTooLarge
 from metriclake.event import MetricEvent
-<<<<<<< HEAD
 from metriclake.store import (
     Aggregate,
+    Bounds,
     Bucket,
     Condition,
     Constant,
@@ -29,12 +29,7 @@ from metriclake.store import (
     Operator,
     Selection,
 )
-from metriclake.store.reader import Bounds, TenantReader
-=======
-from metriclake.store import Aggregate, Bucket, Condition, Dimension, Measure, Operator, Selection
-from metriclake.store.bounds import Bounds
 from metriclake.store.reader import TenantReader
->>>>>>> a323fa3 (Answer a question that passes a bound with 422 and the bound; count the rows and bytes that statements read)
 from store.shelf import NOW, Shelf, event
 
 pytestmark = pytest.mark.engine

@@ -4,12 +4,16 @@ The store as a destination: an object is loaded by the engine, each identity onc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 
-from metriclake.books import STORE
+from metriclake.books import STORE, Key
 from metriclake.destinations.objects import Announced, Outcome
 from metriclake.store import Arrival, Loader
+
+Changing = Callable[[Iterable[Key]], AbstractContextManager[None]]
+"""What is entered before the store changes what it holds of these tenants and metrics, and left after it."""
 
 
 class StoreDestination:
@@ -19,11 +23,12 @@ class StoreDestination:
 
     name = STORE
 
-    def __init__(self, loader: Loader) -> None:
+    def __init__(self, loader: Loader, changing: Changing = lambda _keys: nullcontext()) -> None:
         """
-        `loader` is the store's one writer.
+        `loader` is the store's one writer; `changing` is told of what it changes, around each change.
         """
         self._loader = loader
+        self._changing = changing
 
     def take(self, objects: Sequence[Announced]) -> list[Outcome]:
         """
@@ -39,4 +44,5 @@ class StoreDestination:
             )
             for one in objects
         ]
-        return [Outcome(loaded.fates) for loaded in self._loader.load_all(arrivals, datetime.now(UTC))]
+        with self._changing({key for arrival in arrivals for key in arrival.expected}):
+            return [Outcome(loaded.fates) for loaded in self._loader.load_all(arrivals, datetime.now(UTC))]

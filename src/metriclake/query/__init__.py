@@ -2,9 +2,28 @@
 Answers, always for one verified tenant.
 """
 
+from metriclake.query.answer_cache import AnswerCache
+from metriclake.query.answers import Declared
 from metriclake.query.described import described
+from metriclake.query.desk import Desk
 from metriclake.query.plan import plan
 from metriclake.query.question import Draft, Question, parse, read
 from metriclake.query.routes import Query
+from metriclake.query.turns import Turns, TurnTerms
+from metriclake.query.versions import Versions
 
-__all__ = ["Draft", "Query", "Question", "described", "parse", "plan", "read"]
+__all__ = [
+    "AnswerCache",
+    "Declared",
+    "Desk",
+    "Draft",
+    "Query",
+    "Question",
+    "TurnTerms",
+    "Turns",
+    "Versions",
+    "described",
+    "parse",
+    "plan",
+    "read",
+]

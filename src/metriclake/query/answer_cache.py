@@ -28,6 +28,8 @@ _LARGEST_SHARE = 8
 class CacheKey:
     """
     What an answer is of: its tenant and metric, and a digest of the question with its range resolved.
+
+    Without a metric it is of all of the tenant's.
     """
 
     tenant: str

@@ -1,86 +1,135 @@
 """
 Answer the questions of verified tenants: plan them, let the tenant's reader read, and arrange what it found.
 
-Several questions of one request are read by one statement. What is wrong with one of them is its own affair.
+Several questions of one request are read by one statement. What is wrong with one of them is its own affair. An answer
+is encoded once, up to what is said anew each time: whether it is from memory, how fresh it is, how long it took.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from metriclake._errors import InvalidQuestion, NotAllowed, QuestionTooLarge
+import msgspec
+
+from metriclake._errors import InvalidQuestion, MetriclakeError, NotAllowed, QuestionTooLarge
 from metriclake.problems import refusal
+from metriclake.query.answer_cache import CacheKey
 from metriclake.query.arrange import arrange, as_text
+from metriclake.query.desk import Desk, Found, Outcome
 from metriclake.query.plan import Plan, Units, plan
+from metriclake.query.present import key_of, present
 from metriclake.query.question import Draft
 from metriclake.store import Answer, Metric, Selection, TenantReader
 from metriclake.tokens import TenantClaims
 
 
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """
+    What the pipeline file in force says of measures: its version, and what returns their units.
+    """
+
+    version: int
+    units: Callable[[], Units]
+
+
 class Answers:
     """
-    The answers of one server. An answer is a dict as it goes on the wire: `columns`, `rows`, `meta`.
+    The answers of one server, encoded as they go on the wire: `columns`, `rows`, `meta`.
     """
 
-    def __init__(
-        self,
-        reader: Callable[[str], TenantReader],
-        units: Callable[[], Units],
-        fresh_as_of: Callable[[str], datetime],
-    ) -> None:
+    def __init__(self, desk: Desk, declared: Callable[[], Declared]) -> None:
         """
-        `reader` makes the reader of a verified tenant; `fresh_as_of` is the moment up to which all of a tenant is read.
+        `desk` is where questions are handed in.
         """
-        self._reader = reader
-        self._units = units
-        self._fresh_as_of = fresh_as_of
+        self._desk = desk
+        self._declared = declared
 
-    def one(self, claims: TenantClaims, draft: Draft) -> dict[str, Any]:
+    async def one(self, claims: TenantClaims, draft: Draft) -> bytes:
         """
         Answer a question.
 
-        Raises InvalidQuestion with all its faults, QuestionTooLarge, and NotAllowed where the token does not allow it.
+        Raises InvalidQuestion with all its faults, QuestionTooLarge, OverLimit, and NotAllowed where the token does not
+        allow it.
         """
         began = time.perf_counter()
-        reader = self._reader(claims.tenant_id)
-        fresh = self._fresh_as_of(claims.tenant_id)
-        made = self._plan(claims, draft, reader.known(), datetime.now(UTC))
-        return _answer(made, reader.select(made.selection), fresh, began)
+        (found,) = await self._found(claims, (draft,))
+        return _said(found, began)
 
-    def many(self, claims: TenantClaims, drafts: Mapping[str, Draft]) -> dict[str, dict[str, Any]]:
+    async def many(self, claims: TenantClaims, drafts: Mapping[str, Draft]) -> bytes:
         """
         Answer questions by their names: each with its answer, or with the problem document of what is wrong with it.
         """
         began = time.perf_counter()
-        reader = self._reader(claims.tenant_id)
-        fresh = self._fresh_as_of(claims.tenant_id)
-        metrics, now = reader.known(), datetime.now(UTC)
-        answers: dict[str, dict[str, Any]] = {}
-        plans: dict[str, Plan] = {}
-        for name, draft in drafts.items():
-            try:
-                plans[name] = self._plan(claims, draft, metrics, now)
-            except (InvalidQuestion, NotAllowed) as error:
-                answers[name] = refusal(error)
-        found = _read(reader, list(dict.fromkeys(made.selection for made in plans.values())))
-        for name, made in plans.items():
-            try:
-                answers[name] = _answer(made, _found(found[made.selection]), fresh, began)
-            except (InvalidQuestion, QuestionTooLarge) as error:
-                answers[name] = refusal(error)
-        return {name: answers[name] for name in drafts}
+        parts = []
+        for name, found in zip(drafts, await self._found(claims, tuple(drafts.values())), strict=True):
+            wrong = found.outcome if isinstance(found.outcome, MetriclakeError) else None
+            said = _said(found, began) if wrong is None else msgspec.json.encode(refusal(wrong))
+            parts.append(msgspec.json.encode(name) + b":" + said)
+        return b'{"queries":{' + b",".join(parts) + b"}}"
 
-    def _plan(self, claims: TenantClaims, draft: Draft, metrics: Mapping[str, Metric], now: datetime) -> Plan:
-        metric, allowed = draft.question.metric, claims.metrics
-        if allowed is None:
-            return plan(draft, metrics, self._units(), now)
-        if metric and metric not in allowed:
-            raise NotAllowed("the tenant token does not allow this metric")
-        return plan(draft, {name: found for name, found in metrics.items() if name in allowed}, self._units(), now)
+    async def _found(self, claims: TenantClaims, drafts: Sequence[Draft]) -> list[Found]:
+        now, declared = datetime.now(UTC), self._declared()
+        asked: dict[CacheKey, _Asked] = {}
+        keys = []
+        for draft in drafts:
+            moment = present(draft.question, now)
+            keys.append(key_of(claims, draft, moment, declared.version))
+            asked[keys[-1]] = _Asked(draft, moment)
+
+        def reads(reader: TenantReader, missing: Sequence[CacheKey]) -> Mapping[CacheKey, Outcome]:
+            metrics = allowed(claims, reader.known())
+            return _answered(
+                {key: asked[key] for key in missing}, reader, lambda one: _plan(claims, one, metrics, declared)
+            )
+
+        found = await self._desk.get(claims.tenant_id, list(asked), reads)
+        return [found[key] for key in keys]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    draft: Draft
+    moment: datetime
+
+
+def allowed(claims: TenantClaims, metrics: Mapping[str, Metric]) -> Mapping[str, Metric]:
+    """
+    Return those of a tenant's metrics that a token allows.
+    """
+    if claims.metrics is None:
+        return metrics
+    return {name: metric for name, metric in metrics.items() if name in claims.metrics}
+
+
+def _plan(claims: TenantClaims, asked: _Asked, metrics: Mapping[str, Metric], declared: Declared) -> Plan:
+    metric = asked.draft.question.metric
+    if claims.metrics is not None and metric and metric not in claims.metrics:
+        raise NotAllowed("the tenant token does not allow this metric")
+    return plan(asked.draft, metrics, declared.units(), asked.moment)
+
+
+def _answered(
+    asked: Mapping[CacheKey, _Asked], reader: TenantReader, planned: Callable[[_Asked], Plan]
+) -> dict[CacheKey, Outcome]:
+    outcomes: dict[CacheKey, Outcome] = {}
+    plans: dict[CacheKey, Plan] = {}
+    for key, one in asked.items():
+        try:
+            plans[key] = planned(one)
+        except (InvalidQuestion, NotAllowed) as error:
+            outcomes[key] = error
+    found = _read(reader, list(dict.fromkeys(made.selection for made in plans.values())))
+    for key, made in plans.items():
+        try:
+            outcomes[key] = _encoded(made, _found(found[made.selection]))
+        except (InvalidQuestion, QuestionTooLarge) as error:
+            outcomes[key] = error
+    return outcomes
 
 
 _Read = dict[Selection, Answer | QuestionTooLarge]
@@ -113,14 +162,22 @@ def _found(answer: Answer | QuestionTooLarge) -> Answer:
     return answer
 
 
-def _answer(made: Plan, answer: Answer, fresh: datetime, began: float) -> dict[str, Any]:
-    rows = arrange(made, answer)
-    elapsed = round((time.perf_counter() - began) * 1000, 3)
-    return {
-        "columns": [{"name": column.name, "type": column.type, "unit": column.unit} for column in made.columns],
-        "rows": rows,
-        "meta": {**_covered(made), "cached": False, "fresh_as_of": as_text(fresh), "elapsed_ms": elapsed},
+def _encoded(made: Plan, answer: Answer) -> bytes:
+    """
+    Return an answer as JSON, up to the end of `meta`: `_said` adds the rest.
+    """
+    columns = [{"name": column.name, "type": column.type, "unit": column.unit} for column in made.columns]
+    encoded = msgspec.json.encode({"columns": columns, "rows": arrange(made, answer), "meta": _covered(made)})
+    return encoded.removesuffix(b"}}")
+
+
+def _said(found: Found, began: float) -> bytes:
+    rest = {
+        "cached": found.cached,
+        "fresh_as_of": as_text(found.fresh),
+        "elapsed_ms": round((time.perf_counter() - began) * 1000, 3),
     }
+    return found.body() + b"," + msgspec.json.encode(rest)[1:] + b"}"
 
 
 def _covered(made: Plan) -> dict[str, Any]:

@@ -230,7 +230,7 @@ def described() -> tuple[Operation, ...]:
             key="tenantToken",
             takes=(Content("application/json", {"anyOf": [_QUESTION, _QUERIES]}, _EXAMPLES),),
             answers={200: Answer("The answer, or each", schema=(Answered, _EACH))},
-            problems=(400, 401, 403, 408, 413, 503),
+            problems=(400, 401, 403, 408, 413, 422, 429, 503),
         ),
         Operation(
             "/v1/catalog",
@@ -239,6 +239,6 @@ def described() -> tuple[Operation, ...]:
             "List the tenant's metrics with their dimensions and measures",
             key="tenantToken",
             answers={200: Answer("The catalogue", schema=Catalog)},
-            problems=(401, 403, 503),
+            problems=(401, 403, 429, 503),
         ),
     )

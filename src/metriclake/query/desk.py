@@ -10,22 +10,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-import msgspec
-
 from metriclake._errors import InvalidQuestion, MetriclakeError, NotAllowed, OverLimit, QuestionTooLarge
 from metriclake.query.answer_cache import AnswerCache, CacheKey
-from metriclake.query.turns import Turns
+from metriclake.query.turns import Turns, TurnTerms
 from metriclake.query.usage import Ending, Usage
 from metriclake.query.versions import Versions
-from metriclake.store import Metric, TenantReader
+from metriclake.store import READERS, TenantReader
 
 _Result = TypeVar("_Result")
+_ROOM = 64 * 1024 * 1024
 _FRESH_SECONDS = 0.25
 _MOST_FRESH = 10_000
 
@@ -45,6 +44,14 @@ class Found:
     outcome: Outcome
     cached: bool
     fresh: datetime
+
+    def body(self) -> bytes:
+        """
+        Return the encoded answer. Raises what is wrong with the question.
+        """
+        if isinstance(self.outcome, MetriclakeError):
+            raise self.outcome
+        return self.outcome
 
 
 @dataclass(slots=True, eq=False)
@@ -67,11 +74,10 @@ class Desk:
         reader: Callable[[str], TenantReader],
         fresh_as_of: Callable[[str], datetime],
         *,
-        versions: Versions,
-        cache: AnswerCache,
-        turns: Turns,
-        usage: Usage,
-        pool: Executor,
+        versions: Versions | None = None,
+        cache: AnswerCache | None = None,
+        turns: Turns | None = None,
+        pool: Executor | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
@@ -81,11 +87,11 @@ class Desk:
         """
         self._reader = reader
         self._fresh_as_of = fresh_as_of
-        self._versions = versions
-        self._cache = cache
-        self._turns = turns
-        self._usage = usage
-        self._pool = pool
+        self.turns = turns or Turns(READERS, lambda _tenant: TurnTerms())
+        self._pool = pool or ThreadPoolExecutor(self.turns.places, thread_name_prefix="query")
+        self.versions = versions or Versions()
+        self.cache = AnswerCache(lambda: _ROOM) if cache is None else cache
+        self.usage = Usage()
         self._clock = clock
         self._flights: dict[frozenset[CacheKey], _Flight] = {}
         self._fresh: dict[str, tuple[float, datetime]] = {}
@@ -99,11 +105,11 @@ class Desk:
         fresh = self._fresh_lately(tenant)
         found: dict[CacheKey, Found] = {}
         for key in keys:
-            body = self._cache.get(key, self._version(key))
+            body = self.cache.get(key, self._version(key))
             if body is not None:
                 found[key] = Found(body, cached=True, fresh=fresh)
         for _ in found:
-            self._usage.ended(tenant, Ending.CACHED)
+            self.usage.ended(tenant, Ending.CACHED)
         missing = frozenset(keys).difference(found)
         if missing:
             found.update(await self._join(tenant, missing, reads))
@@ -115,30 +121,24 @@ class Desk:
 
         Raises what `work` raises, and OverLimit.
         """
-        async with self._turns.turn(tenant):
+        async with self.turns.turn(tenant):
             return await self._work(tenant, work)
-
-    def metrics(self, tenant: str, reader: TenantReader) -> dict[str, Metric]:
-        """
-        Return what a tenant has, from memory where that is what the store says. Any thread may ask.
-        """
-        key, version = CacheKey(tenant, "", b""), self._versions.of(tenant)
-        body = self._cache.get(key, version)
-        if body is not None:
-            return msgspec.msgpack.decode(body, type=dict[str, Metric])
-        found = reader.metrics()
-        self._cache.put(key, version, msgspec.msgpack.encode(found))
-        return found
 
     def forget(self, tenant: str) -> None:
         """
         Drop all that is in memory of a tenant.
         """
-        self._cache.forget(tenant)
-        self._usage.forget(tenant)
+        self.cache.forget(tenant)
+        self.usage.forget(tenant)
+
+    def close(self) -> None:
+        """
+        End the threads, after what they are at.
+        """
+        self._pool.shutdown()
 
     def _version(self, key: CacheKey) -> int | None:
-        return self._versions.of(key.tenant, key.metric)
+        return self.versions.of(key.tenant, key.metric or None)
 
     async def _join(self, tenant: str, keys: frozenset[CacheKey], reads: Reads) -> Mapping[CacheKey, Found]:
         """
@@ -154,11 +154,11 @@ class Desk:
             found = await asyncio.shield(flight.task)
         except BaseException as error:
             for _ in keys:
-                self._usage.ended(tenant, _ending(error))
+                self.usage.ended(tenant, _ending(error))
             raise
         for one in found.values():
             answered = Ending.SHARED if shared else Ending.ANSWERED
-            self._usage.ended(tenant, answered if isinstance(one.outcome, bytes) else _ending(one.outcome))
+            self.usage.ended(tenant, answered if isinstance(one.outcome, bytes) else _ending(one.outcome))
         return found
 
     def _still_holds(self, flight: _Flight) -> bool:
@@ -172,19 +172,20 @@ class Desk:
     async def _fly(
         self, flight: _Flight, tenant: str, keys: frozenset[CacheKey], reads: Reads
     ) -> Mapping[CacheKey, Found]:
-        def work(reader: TenantReader) -> tuple[datetime, Mapping[CacheKey, Outcome]]:
-            return self._fresh_as_of(tenant), reads(reader, tuple(keys))
+        def work(reader: TenantReader) -> tuple[tuple[float, datetime], Mapping[CacheKey, Outcome]]:
+            return (self._clock(), self._fresh_as_of(tenant)), reads(reader, tuple(keys))
 
         try:
-            async with self._turns.turn(tenant):
+            async with self.turns.turn(tenant):
                 versions = flight.versions = {key: self._version(key) for key in keys}
-                fresh, outcomes = await self._work(tenant, work)
+                (at, fresh), outcomes = await self._work(tenant, work)
         finally:
             if self._flights.get(keys) is flight:
                 del self._flights[keys]
+        self._note_fresh(tenant, at, fresh)
         for key, outcome in outcomes.items():
             if isinstance(outcome, bytes):
-                self._cache.put(key, versions[key], outcome)
+                self.cache.put(key, versions[key], outcome)
         return {key: Found(outcome, cached=False, fresh=fresh) for key, outcome in outcomes.items()}
 
     async def _work(self, tenant: str, work: Callable[[TenantReader], _Result]) -> _Result:
@@ -192,20 +193,29 @@ class Desk:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, work, reader)
         finally:
-            self._usage.spent(tenant, reader.spent)
+            self.usage.spent(tenant, reader.spent)
 
     def _fresh_lately(self, tenant: str) -> datetime:
         """
         Return up to when all of a tenant was in the store a moment ago; to be asked for before memory is looked at.
         """
         now = self._clock()
-        at, fresh = self._fresh.get(tenant, (-_FRESH_SECONDS, None))
-        if fresh is None or now - at >= _FRESH_SECONDS:
-            fresh = self._fresh_as_of(tenant)
+        known = self._fresh.get(tenant)
+        if known is not None and now - known[0] < _FRESH_SECONDS:
+            return known[1]
+        fresh = self._fresh_as_of(tenant)
+        self._note_fresh(tenant, now, fresh)
+        return fresh
+
+    def _note_fresh(self, tenant: str, at: float, fresh: datetime) -> None:
+        """
+        Remember what was told last.
+        """
+        known = self._fresh.get(tenant)
+        if known is None or known[0] < at:
             if len(self._fresh) >= _MOST_FRESH:
                 self._fresh.clear()
-            self._fresh[tenant] = (now, fresh)
-        return fresh
+            self._fresh[tenant] = (at, fresh)
 
 
 _ENDINGS: tuple[tuple[type[MetriclakeError], Ending], ...] = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 
@@ -41,7 +42,17 @@ def key_of(claims: TenantClaims, draft: Draft, moment: datetime, version: int) -
 
     What the token allows is part of it, since a wrong question is answered with names that are nearly right.
     """
-    question = draft.question
-    asked = (draft, moment if question.last is not None else None, version, claims.metrics and sorted(claims.metrics))
-    digest = blake2b(msgspec.json.encode(asked), digest_size=_DIGEST_BYTES).digest()
-    return CacheKey(claims.tenant_id, question.metric, digest)
+    moving = moment if draft.question.last is not None else None
+    return _key(claims, draft.question.metric, (draft, moving, version))
+
+
+def catalog_key(claims: TenantClaims, version: int) -> CacheKey:
+    """
+    Return the key of what a tenant's catalogue says to this token.
+    """
+    return _key(claims, "", version)
+
+
+def _key(claims: TenantClaims, metric: str, asked: Any) -> CacheKey:
+    encoded = msgspec.json.encode((asked, claims.metrics and sorted(claims.metrics)))
+    return CacheKey(claims.tenant_id, metric, blake2b(encoded, digest_size=_DIGEST_BYTES).digest())

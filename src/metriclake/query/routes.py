@@ -4,7 +4,7 @@ The query API: one question, and the catalogue; each for the tenant of the token
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,18 +15,20 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from metriclake._errors import InvalidBody, NotAllowed
-from metriclake.problems import as_json
-from metriclake.query.answers import Answers
+from metriclake.problems import as_encoded
+from metriclake.query.answer_cache import CacheKey
+from metriclake.query.answers import Answers, Declared, allowed
 from metriclake.query.arrange import as_text
+from metriclake.query.desk import Desk, Outcome
+from metriclake.query.plan import Units
+from metriclake.query.present import catalog_key
 from metriclake.query.question import read, read_many
 from metriclake.store import Metric, TenantReader
 from metriclake.tokens import TenantClaims, verify_tenant
 
 _MAX_QUESTION_BYTES = 256 * 1024
 
-Declared = Mapping[tuple[str, str], str | None]
-"""The measures that the pipeline file names, by metric and measure in its order, each with its unit."""
-Describe = Callable[[str], Mapping[str, str]]
+Attributes = Mapping[str, str]
 
 
 class Query:
@@ -35,24 +37,19 @@ class Query:
     """
 
     def __init__(
-        self,
-        reader: Callable[[str], TenantReader],
-        signing_key: str,
-        declared: Callable[[], Declared],
-        describe: Describe,
-        fresh_as_of: Callable[[str], datetime],
+        self, desk: Desk, signing_key: str, declared: Callable[[], Declared], describe: Callable[[str], Attributes]
     ) -> None:
         """
         Take what the API needs of its neighbours.
 
-        `reader` makes the reader of a verified tenant; `declared` returns the measures that the pipeline file names;
-        `describe` a tenant's attributes; `fresh_as_of` the moment up to which all of a tenant is in the answers.
+        `desk` reads the store; `declared` returns the measures that the pipeline file names; `describe` a tenant's
+        attributes.
         """
-        self._reader = reader
+        self._desk = desk
         self._signing_key = signing_key
         self._declared = declared
         self._describe = describe
-        self._answers = Answers(reader, declared, fresh_as_of)
+        self._answers = Answers(desk, declared)
 
     def routes(self) -> list[BaseRoute]:
         """
@@ -70,30 +67,26 @@ class Query:
         claims = self._claims(request)
         value = _decoded(await _body(request))
         if isinstance(value, dict) and "queries" in value:
-            found = await run_in_threadpool(self._answers.many, claims, read_many(value))
-            return as_json({"queries": found})
-        return as_json(await run_in_threadpool(self._answers.one, claims, read(value)))
+            return as_encoded(await self._answers.many(claims, read_many(value)))
+        return as_encoded(await self._answers.one(claims, read(value)))
 
     async def catalog(self, request: Request) -> Response:
         """
         List the tenant's metrics.
         """
         claims = self._claims(request)
-        return as_json(await run_in_threadpool(self.list_metrics, claims))
-
-    def list_metrics(self, claims: TenantClaims) -> dict[str, Any]:
-        """
-        Return the catalogue of a verified tenant.
-        """
         declared = self._declared()
-        metrics = _allowed(claims, self._reader(claims.tenant_id).metrics())
-        attributes = self._describe(claims.tenant_id)
-        tenant = {
-            "id": claims.tenant_id,
-            "name": attributes.get("name"),
-            "environment": attributes.get("environment"),
-        }
-        return {"tenant": tenant, "metrics": [_described(metric, declared) for metric in metrics.values()]}
+        key = catalog_key(claims, declared.version)
+
+        def reads(reader: TenantReader, _keys: Sequence[CacheKey]) -> Mapping[CacheKey, Outcome]:
+            units = declared.units()
+            found = [_described(metric, units) for metric in allowed(claims, reader.metrics()).values()]
+            return {key: msgspec.json.encode(found)}
+
+        found = await self._desk.get(claims.tenant_id, [key], reads)
+        attributes = await run_in_threadpool(self._describe, claims.tenant_id)
+        about = {"id": claims.tenant_id, "name": attributes.get("name"), "environment": attributes.get("environment")}
+        return as_encoded(b'{"tenant":' + msgspec.json.encode(about) + b',"metrics":' + found[key].body() + b"}")
 
     def _claims(self, request: Request) -> TenantClaims:
         claims = verify_tenant(request.headers.get("authorization"), self._signing_key, now=datetime.now(UTC))
@@ -105,17 +98,11 @@ class Query:
         return claims
 
 
-def _allowed(claims: TenantClaims, metrics: dict[str, Metric]) -> dict[str, Metric]:
-    if claims.metrics is None:
-        return metrics
-    return {name: metric for name, metric in metrics.items() if name in claims.metrics}
-
-
-def _described(metric: Metric, declared: Declared) -> dict[str, Any]:
+def _described(metric: Metric, units: Units) -> dict[str, Any]:
     """
     Describe a metric; its measures stand in the pipeline file's order, those it does not name at the end.
     """
-    order = {key: index for index, key in enumerate(declared)}
+    order = {key: index for index, key in enumerate(units)}
 
     def place(measure: tuple[str, Any]) -> tuple[int, str]:
         return order.get((metric.name, measure[0]), len(order)), measure[0]
@@ -126,7 +113,7 @@ def _described(metric: Metric, declared: Declared) -> dict[str, Any]:
         "last_time": as_text(metric.last),
         "dimensions": [{"name": name} for name in (*metric.dimensions, *metric.attributes)],
         "measures": [
-            {"name": name, "type": types[0], "types": list(types), "unit": declared.get((metric.name, name))}
+            {"name": name, "type": types[0], "types": list(types), "unit": units.get((metric.name, name))}
             for name, types in sorted(metric.measures.items(), key=place)
         ],
     }

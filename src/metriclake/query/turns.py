@@ -63,10 +63,12 @@ class Rota(Generic[_Item]):
         """
         return self._running.total()
 
-    def waiting(self, tenant: str) -> int:
+    def waiting(self, tenant: str | None = None) -> int:
         """
-        Return how many questions of a tenant wait.
+        Return how many questions wait: of a tenant, or of all.
         """
+        if tenant is None:
+            return sum(map(len, list(self._waiting.values())))
         return len(self._waiting.get(tenant, ()))
 
     def join(self, tenant: str, item: _Item) -> None:
@@ -145,6 +147,13 @@ class Turns:
         Return how many turns are taken.
         """
         return self._rota.running
+
+    @property
+    def waiting(self) -> int:
+        """
+        Return how many questions wait.
+        """
+        return self._rota.waiting()
 
     @asynccontextmanager
     async def turn(self, tenant: str) -> AsyncIterator[None]:

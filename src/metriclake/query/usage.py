@@ -102,6 +102,16 @@ class Usage:
         with self._lock:
             return self._total.as_json()
 
+    @property
+    def hit_share(self) -> float:
+        """
+        Return the share of the questions that were answered from memory, of all that were answered; 0 where none was.
+        """
+        with self._lock:
+            endings = self._total.endings
+            answered = endings[Ending.ANSWERED] + endings[Ending.CACHED] + endings[Ending.SHARED]
+            return endings[Ending.CACHED] / answered if answered else 0.0
+
     def forget(self, tenant: str) -> None:
         """
         Count what a tenant took among the others' from now on.

@@ -4,7 +4,7 @@ The time-series store: dimensions, measures, time; a logical table per tenant. A
 
 from metriclake.store.bounds import Bounds, Spent
 from metriclake.store.catalogue import Catalogue, Metric, Place
-from metriclake.store.engine import Engine, fsync_folder
+from metriclake.store.engine import READERS, Engine, fsync_folder
 from metriclake.store.load import Arrival, Loader, Outcome
 from metriclake.store.reader import TenantReader
 from metriclake.store.selection import (
@@ -23,6 +23,7 @@ from metriclake.store.selection import (
 from metriclake.store.table import prepare
 
 __all__ = [
+    "READERS",
     "Aggregate",
     "Answer",
     "Arrival",

@@ -20,7 +20,9 @@ from metriclake._errors import MetriclakeError, StoreError
 
 DATABASE = "metriclake"
 POLICY = "tiered"
-_READERS = 4
+READERS = 4
+"""Connections that read: so many statements of tenants run at once."""
+
 _REFUSED = "&%#?"
 
 _CONFIG = """<clickhouse>
@@ -67,7 +69,7 @@ class Engine:
         self._all: list[Any] = []
         self._tables: list[Path] = []
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
-        self._slots = threading.BoundedSemaphore(_READERS)
+        self._slots = threading.BoundedSemaphore(READERS)
         self._writer = self._connect()
         self.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
 

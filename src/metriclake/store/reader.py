@@ -79,6 +79,8 @@ class TenantReader:
     def _had(self) -> dict[str, Metric]:
         """
         Return the metrics that the tenant has ever had, with the first and last times of all that came.
+
+        What is allowed to questions does not bound this.
         """
         statement = Statement()
         tenant = statement.bind(self._tenant)
@@ -89,6 +91,7 @@ class TenantReader:
             f" (SELECT metric, arraySort(groupUniqArray((kind, name, type))) AS fields FROM {DATABASE}.fields"
             f"  WHERE tenant = {tenant} GROUP BY metric) AS f ON f.metric = a.metric ORDER BY a.metric",
             statement,
+            Bounds(),
         )
         return {name: _metric(name, first, last, fields) for name, first, last, fields in rows}
 
@@ -136,14 +139,15 @@ class TenantReader:
     def _text(self, selection: Selection, statement: Statement) -> SelectionText:
         return SelectionText(selection, self._catalogue, self._tenant, statement)
 
-    def _read(self, sql: str, statement: Statement) -> Sequence[tuple[Any, ...]]:
+    def _read(self, sql: str, statement: Statement, bounds: Bounds | None = None) -> Sequence[tuple[Any, ...]]:
+        bounds = bounds or self._bounds
         summary: Mapping[str, Any] = {}
         began = time.perf_counter()
         try:
-            result = self._engine.read(sql, statement.parameters, self._settings())
+            result = self._engine.read(sql, statement.parameters, self._settings(bounds))
             summary = result.summary
         except StoreError as error:
-            raise self._bounds.passed(error) or error from error
+            raise bounds.passed(error) or error from error
         finally:
             self.spent.add(summary, time.perf_counter() - began)
         rows: Sequence[tuple[Any, ...]] = result.result_rows
@@ -169,12 +173,12 @@ class TenantReader:
         filters |= {f"{DATABASE}.{table}": "0" for table in CLOSED_TABLES}
         return filters | {f"system.{table}": "0" for table in TELLING_TABLES}
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self, bounds: Bounds | None = None) -> dict[str, Any]:
         filters = (f"'{table}': '{_escaped(condition)}'" for table, condition in self._filters().items())
         return {
             "additional_table_filters": "{" + ", ".join(filters) + "}",
             "readonly": 1,
-            **self._bounds.settings(),
+            **(bounds or self._bounds).settings(),
             "precise_float_parsing": 1,
         }
 
