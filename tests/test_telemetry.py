@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from metriclake.telemetry import Facts, Telemetry
+from metriclake.telemetry import Facts, QuestionFacts, Telemetry
 
 FACTS = Facts(
     lags={"stream": 1.5, "store": 0.0},
@@ -26,6 +26,17 @@ FACTS = Facts(
     failing=1,
     connections=17,
     ended={"head": 19},
+    questions=QuestionFacts(
+        endings={"cached": 21, "answered": 7},
+        hit_share=0.75,
+        rows=23,
+        bytes=29,
+        seconds=3.5,
+        running=2,
+        waiting=31,
+        cache_answers=37,
+        cache_bytes=41,
+    ),
 )
 
 
@@ -67,6 +78,15 @@ def test_facts_of_the_moment() -> None:
     assert found["metriclake_stages_failing",] == 1
     assert found["metriclake_connections",] == 17
     assert found["metriclake_connections_ended", "head"] == 19
+    assert found["metriclake_questions_total", "cached"] == 21
+    assert found["metriclake_questions_rows_read_total",] == 23
+    assert found["metriclake_questions_bytes_read_total",] == 29
+    assert found["metriclake_questions_engine_seconds_total",] == 3.5
+    assert found["metriclake_questions_running",] == 2
+    assert found["metriclake_questions_waiting",] == 31
+    assert found["metriclake_answer_cache_hit_share",] == 0.75
+    assert found["metriclake_answer_cache_answers",] == 37
+    assert found["metriclake_answer_cache_bytes",] == 41
 
 
 def test_requests_are_counted_by_declared_path() -> None:

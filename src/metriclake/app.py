@@ -62,7 +62,7 @@ from metriclake.intake import Intake
 from metriclake.journal import SqliteJournal
 from metriclake.pipeline import FieldSpec, LoadedPipeline, load
 from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
-from metriclake.query import AnswerCache, Declared, Desk, Query, Turns, TurnTerms
+from metriclake.query import AnswerCache, Declared, Desk, Ending, Query, Turns, TurnTerms
 from metriclake.request_id import RequestIds
 from metriclake.rules import Rule, Trap, traps
 from metriclake.spec import duration, size
@@ -89,7 +89,7 @@ from metriclake.stream import (
     read_event,
 )
 from metriclake.stream.sources import HttpSource, PythonSource, Source, SqlSource
-from metriclake.telemetry import Facts, Telemetry
+from metriclake.telemetry import Facts, QuestionFacts, Telemetry
 from metriclake.tiers import Tiers
 from metriclake.tokens import Keys, load_keys
 from metriclake.watch import Watcher
@@ -393,7 +393,7 @@ class Server:
             self._declared,
             lambda tenant: self._configured.directory.resolve([tenant]).get(tenant) or {},
         )
-        admin = Admin(self.keys.admin, self.status)
+        admin = Admin(self.keys.admin, self.status, self.usage)
         check, refusals = LakeCheck(self._lake, self._journal), Refusals(self._lake, self._journal)
         lake = LakeAdmin(
             self.keys.admin,
@@ -459,6 +459,12 @@ class Server:
             "failures": self._failures(),
         }
 
+    def usage(self) -> dict[str, Any]:
+        """
+        Return what each tenant's questions took since the start.
+        """
+        return self._desk.usage.as_json()
+
     def _facts(self) -> Facts:
         """
         Return what `/metrics` says.
@@ -476,6 +482,21 @@ class Server:
             failing=len(self._failures()),
             connections=len(self.connections),
             ended={str(why): count for why, count in self.connections.ended.items()},
+            questions=self._question_facts(),
+        )
+
+    def _question_facts(self) -> QuestionFacts:
+        desk, total = self._desk, self._desk.usage.total
+        return QuestionFacts(
+            endings={ending.value: total[ending.value] for ending in Ending},
+            hit_share=desk.usage.hit_share,
+            rows=total["rows_read"],
+            bytes=total["bytes_read"],
+            seconds=total["engine_ms"] / 1000,
+            running=desk.turns.running,
+            waiting=desk.turns.waiting,
+            cache_answers=len(desk.cache),
+            cache_bytes=desk.cache.size,
         )
 
     def _append(self, entry: Entry) -> Future[Position]:

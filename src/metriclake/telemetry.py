@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 from starlette.requests import Request
@@ -21,6 +21,26 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionFacts:
+    """
+    What is so of the tenants' questions, all tenants together.
+
+    `endings` counts them by how they ended; `hit_share` is the share of those answered from memory, 0 to 1, since the
+    start; `rows`, `bytes` and `seconds` are what statements took of the store.
+    """
+
+    endings: Mapping[str, int]
+    hit_share: float
+    rows: int
+    bytes: int
+    seconds: float
+    running: int
+    waiting: int
+    cache_answers: int
+    cache_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +63,7 @@ class Facts:
     failing: int
     connections: int
     ended: Mapping[str, int]
+    questions: QuestionFacts
 
 
 class Telemetry:
@@ -136,6 +157,30 @@ class _Scrape(Collector):
         )
         for name, words, value in gauges:
             yield GaugeMetricFamily(name, words, value=value)
+        yield from _questions(facts.questions)
+
+
+def _questions(facts: QuestionFacts) -> Iterator[Metric]:
+    endings = CounterMetricFamily("metriclake_questions", "Questions by how they ended", labels=["ending"])
+    for ending, count in facts.endings.items():
+        endings.add_metric([ending], count)
+    yield endings
+    counters = (
+        ("metriclake_questions_rows_read", "Rows that questions read from the store", facts.rows),
+        ("metriclake_questions_bytes_read", "Bytes that questions read from the store", facts.bytes),
+        ("metriclake_questions_engine_seconds", "Seconds that the store ran for questions", facts.seconds),
+    )
+    for name, words, value in counters:
+        yield CounterMetricFamily(name, words, value=value)
+    gauges = (
+        ("metriclake_questions_running", "Questions that the store is asked now", facts.running),
+        ("metriclake_questions_waiting", "Questions that wait for their turn", facts.waiting),
+        ("metriclake_answer_cache_hit_share", "Share of the questions answered from memory", facts.hit_share),
+        ("metriclake_answer_cache_answers", "Answers in memory", facts.cache_answers),
+        ("metriclake_answer_cache_bytes", "What they take", facts.cache_bytes),
+    )
+    for name, words, value in gauges:
+        yield GaugeMetricFamily(name, words, value=value)
 
 
 def _labelled(name: str, words: str, label: str, values: Mapping[str, float]) -> Metric:

@@ -4,9 +4,49 @@ What the admin routes say about themselves in the OpenAPI document.
 
 from __future__ import annotations
 
+import msgspec
+
 from metriclake.admin.lake import RetryTerms
 from metriclake.admin.rules import PreviewTerms
 from metriclake.openapi import Answer, Content, Example, Operation
+
+
+class Took(msgspec.Struct):
+    """
+    What questions took: how many there were by how they ended, and what their statements read.
+    """
+
+    questions: int
+    answered: int
+    cached: int
+    shared: int
+    over_limit: int
+    too_large: int
+    invalid: int
+    failed: int
+    statements: int
+    rows_read: int
+    bytes_read: int
+    engine_ms: float
+
+
+class TenantTook(Took):
+    """
+    What one tenant's questions took.
+    """
+
+    tenant: str
+
+
+class Usage(msgspec.Struct):
+    """
+    What every tenant's questions took since a moment.
+    """
+
+    since: str
+    tenants: list[TenantTook]
+    total: Took
+
 
 _PAGE = {200: Answer("The page", "text/html", {"type": "string"})}
 _ASSET = {200: Answer("The file", "*/*", {"type": "string"})}
@@ -95,6 +135,15 @@ def described() -> tuple[Operation, ...]:
             key="adminKey",
             answers={200: Answer("What `metriclake status --json` prints", schema={"type": "object"})},
             problems=(401, 503),
+        ),
+        Operation(
+            "/v1/admin/usage",
+            "get",
+            "admin",
+            "Tell what each tenant's questions took since the start, the one that took most first",
+            key="adminKey",
+            answers={200: Answer("The tenants' accounts", schema=Usage)},
+            problems=(401,),
         ),
         *_LAKE,
         *_RULES,

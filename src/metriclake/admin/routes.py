@@ -22,12 +22,15 @@ class Admin:
     The admin routes of one server.
     """
 
-    def __init__(self, admin_key: str, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, admin_key: str, status: Callable[[], dict[str, Any]], usage: Callable[[], dict[str, Any]]
+    ) -> None:
         """
-        `status` returns the answer of `metriclake status --json`.
+        `status` returns the answer of `metriclake status --json`, `usage` what each tenant's questions took.
         """
         self._key = admin_key
         self._status = status
+        self._usage = usage
         self._assets = read_assets("metriclake.admin")
 
     def routes(self) -> list[BaseRoute]:
@@ -36,6 +39,7 @@ class Admin:
         """
         return [
             Route("/v1/admin/status", self.status, methods=["GET"]),
+            Route("/v1/admin/usage", self.usage, methods=["GET"]),
             Route("/admin", self.page, methods=["GET"]),
             Route("/admin/{file}", self.asset, methods=["GET"]),
         ]
@@ -61,3 +65,10 @@ class Admin:
         """
         check_bearer(request.headers.get("authorization"), self._key, "admin key")
         return as_json(await run_in_threadpool(self._status))
+
+    async def usage(self, request: Request) -> Response:
+        """
+        Tell what each tenant's questions took.
+        """
+        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        return as_json(await run_in_threadpool(self._usage))

@@ -10,6 +10,7 @@ from metriclake.query.plan import plan
 from metriclake.query.question import Draft, Question, parse, read
 from metriclake.query.routes import Query
 from metriclake.query.turns import Turns, TurnTerms
+from metriclake.query.usage import Ending
 from metriclake.query.versions import Versions
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Declared",
     "Desk",
     "Draft",
+    "Ending",
     "Query",
     "Question",
     "TurnTerms",
