@@ -3,7 +3,8 @@ Measure questions on a large store, over HTTP, while ingest goes on; beside Post
 
 20 million rows, 10,000 tenants (the n-th has 1/n of the first's rows), 20 metrics, 90 days. The question: one metric,
 30 days, by day, grouped by one dimension, for the tenants of rank 1, 100 and 5,000: not asked before, asked again, and
-eight at once. Figures of one run on one machine: compare ratios, not runs.
+eight at once; and those of one tenant while sixteen heavy ones of another are asked all the time. Figures of one run
+on one machine: compare ratios, not runs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,6 +42,7 @@ RANKS = (1, 100, 5000)
 CHUNK = 1_000_000
 _QUESTIONS = 60
 _AT_ONCE = 8
+_NOISE = 16
 _INGEST_SECONDS = 0.25
 _MEANWHILE = 300_000
 _PORT = 54_329
@@ -218,6 +221,34 @@ class Asking:
             chart_by_chart.append(time.perf_counter() - began)
         return {"one_request": percentiles(one_request), "a_request_a_chart": percentiles(chart_by_chart)}
 
+    async def neighbours(self, noisy: int, quiet: int) -> dict[str, Any]:
+        """
+        Return what a tenant's questions take alone, and beside one of whom heavy questions are asked all the time.
+        """
+        token, loud, stop = self.token(quiet), self.token(noisy), asyncio.Event()
+        (heavy,) = await self.questions(loud, 1)
+        heavy |= {"aggregate": "p99", "interval": "hour", "group_by": ["severity", "region"]}
+        endings: Counter[int] = Counter()
+
+        async def noise(number: int) -> None:
+            while not stop.is_set():
+                end = self._now - timedelta(seconds=number + _NOISE * endings.total())
+                span = {"from": (end - timedelta(days=DAYS)).isoformat(), "to": end.isoformat()}
+                headers = {"Authorization": f"Bearer {loud}"}
+                answer = await self._client.post("/v1/query", json={**heavy, "range": span}, headers=headers)
+                endings[answer.status_code] += 1
+
+        async def quietly() -> dict[str, float]:
+            asked = await self.questions(token, 4 * _QUESTIONS)
+            return percentiles([await self.ask(token, one) for one in asked])
+
+        alone = await quietly()
+        noises = [asyncio.create_task(noise(number)) for number in range(_NOISE)]
+        beside = await quietly()
+        stop.set()
+        await asyncio.gather(*noises)
+        return {"alone": alone, "beside": beside, "heavy_meanwhile": dict(endings)}
+
     async def lengths(self, rank: int) -> dict[str, Any]:
         """
         Return what the chart of a day takes, by hour, and that of all the time there is, by month.
@@ -262,6 +293,7 @@ async def measure(folder: Path, now: datetime) -> dict[str, Any]:
         sending = asyncio.create_task(_ingest(running, bodies, stop))
         try:
             found: dict[str, Any] = {f"rank_{rank}": await asking.rank(rank) for rank in RANKS}
+            found["neighbours"] = await asking.neighbours(RANKS[0], RANKS[1])
             found["lengths"] = await asking.lengths(1)
             found["dashboard_of_12"] = await asking.dashboard(100)
         finally:
