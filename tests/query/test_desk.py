@@ -97,6 +97,7 @@ class Model:
         self.visible = 0
         self.delivered = 0
         self.hands = Hands()
+        self.asked: list[list[str]] = []
         self.after_read: Callable[[], None] = lambda: None
         self.ticks = count(step=0.1)
         self.desk = Desk(
@@ -120,6 +121,7 @@ class Model:
         Read the store.
         """
         assert {key.tenant for key in keys} == {cast("FakeReader", reader).tenant}
+        self.asked.append([key.metric for key in keys])
         reader.spent.add({"read_rows": 7, "read_bytes": 56, "elapsed_ns": 1_000_000}, 0.0)
         counted = {key: self.count((key.tenant, key.metric), self.visible) for key in keys}
         self.after_read()
@@ -240,6 +242,58 @@ def test_only_what_is_missing_is_asked() -> None:
         assert [one.cached for one in await both] == [True, False, False]
         assert model.hands.statements == 2
         assert (model.account()["cached"], model.account()["answered"]) == (1, 3)
+
+    ran(work())
+
+
+def test_what_another_asks_already_is_not_asked_again() -> None:
+    """
+    Of several questions those that are being asked are waited for, in whatever company they are; the others are asked.
+    """
+
+    async def work() -> None:
+        model = Model(TurnTerms(concurrent=2))
+        one = asyncio.create_task(model.get(("acme", "uploads"), ("acme", "logins")))
+        await settle()
+        other = asyncio.create_task(model.get(("acme", "logins"), ("acme", "other")))
+        alone = asyncio.create_task(model.get(("acme", "uploads")))
+        await model.work()
+
+        assert [text(found) for found in [*await one, *await other, *await alone]] == [
+            *(b"acme/uploads/0", b"acme/logins/0"),
+            *(b"acme/logins/0", b"acme/other/0"),
+            b"acme/uploads/0",
+        ]
+        assert model.asked == [["uploads", "logins"], ["other"]]
+        assert (model.account()["answered"], model.account()["shared"]) == (3, 2)
+
+    ran(work())
+
+
+def test_a_question_that_was_too_large_in_company_is_asked_alone() -> None:
+    """
+    Who asks one question of another's dashboard is not refused for what all of them need together.
+    """
+
+    async def work() -> None:
+        model = Model()
+        keys = [CacheKey("acme", metric, b"") for metric in METRICS]
+
+        def reads(_reader: TenantReader, asked: Sequence[CacheKey]) -> Mapping[CacheKey, Outcome]:
+            too_large = QuestionTooLarge((Fault("question", "takes too long"),))
+            return {key: too_large if len(asked) > 1 else b"alone" for key in asked}
+
+        board = asyncio.create_task(model.desk.get("acme", keys, reads))
+        await settle()
+        single = asyncio.create_task(model.desk.get("acme", keys[:1], reads))
+        again = asyncio.create_task(model.desk.get("acme", keys, reads))
+        await model.work()
+
+        assert (await single)[keys[0]].outcome == b"alone"
+        for asked in (board, again):
+            assert {type(found.outcome) for found in (await asked).values()} == {QuestionTooLarge}
+        assert model.hands.statements == 2
+        assert (model.account()["answered"], model.account()["too_large"]) == (1, 4)
 
     ran(work())
 

@@ -57,9 +57,10 @@ class Found:
 @dataclass(slots=True, eq=False)
 class _Flight:
     """
-    Questions that are being asked: once they are, of which versions.
+    Questions that are being asked together: once they are, of which versions.
     """
 
+    keys: tuple[CacheKey, ...]
     versions: Mapping[CacheKey, int | None] | None = None
     task: asyncio.Task[Mapping[CacheKey, Found]] = field(init=False)
 
@@ -93,36 +94,29 @@ class Desk:
         self.cache = AnswerCache(lambda: _ROOM) if cache is None else cache
         self.usage = Usage()
         self._clock = clock
-        self._flights: dict[frozenset[CacheKey], _Flight] = {}
+        self._flights: dict[CacheKey, _Flight] = {}
         self._fresh: dict[str, tuple[float, datetime]] = {}
 
     async def get(self, tenant: str, keys: Sequence[CacheKey], reads: Reads) -> dict[CacheKey, Found]:
         """
-        Return what became of questions of one tenant; `reads` is asked for those that are not in memory, all at once.
+        Return what became of questions of one tenant.
 
-        Raises what `reads` raises, and OverLimit.
+        `reads` is asked for those that are neither in memory nor being asked, all at once. Raises what `reads` raises,
+        also where another asked first, and OverLimit.
         """
         fresh = self._fresh_lately(tenant)
         found: dict[CacheKey, Found] = {}
+        missing = []
         for key in keys:
             body = self.cache.get(key, self._version(key))
-            if body is not None:
+            if body is None:
+                missing.append(key)
+            else:
                 found[key] = Found(body, cached=True, fresh=fresh)
-        for _ in found:
-            self.usage.ended(tenant, Ending.CACHED)
-        missing = frozenset(keys).difference(found)
+                self.usage.ended(tenant, Ending.CACHED)
         if missing:
-            found.update(await self._join(tenant, missing, reads))
+            found.update(await self._asked(tenant, missing, reads))
         return found
-
-    async def ask(self, tenant: str, work: Callable[[TenantReader], _Result]) -> _Result:
-        """
-        Do what reads the store for a tenant, in its turn and in a thread; what it takes is counted.
-
-        Raises what `work` raises, and OverLimit.
-        """
-        async with self.turns.turn(tenant):
-            return await self._work(tenant, work)
 
     def forget(self, tenant: str) -> None:
         """
@@ -140,48 +134,57 @@ class Desk:
     def _version(self, key: CacheKey) -> int | None:
         return self.versions.of(key.tenant, key.metric or None)
 
-    async def _join(self, tenant: str, keys: frozenset[CacheKey], reads: Reads) -> Mapping[CacheKey, Found]:
+    async def _asked(self, tenant: str, keys: Sequence[CacheKey], reads: Reads) -> dict[CacheKey, Found]:
         """
-        Wait for the flight of these questions, or start it.
+        Wait for those questions that are being asked, and ask the others; each of them is counted.
         """
-        flight = self._flights.get(keys)
-        shared = flight is not None and self._still_holds(flight)
-        if flight is None or not shared:
-            flight = self._flights[keys] = _Flight()
-            flight.task = asyncio.create_task(self._fly(flight, tenant, keys, reads))
-            flight.task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        flights = {key: flight for key in keys if (flight := self._flight_of(key)) is not None}
+        own = tuple(key for key in keys if key not in flights)
         try:
-            found = await asyncio.shield(flight.task)
+            if own:
+                flights |= dict.fromkeys(own, self._start(tenant, own, reads))
+            found = {key: (await asyncio.shield(flight.task))[key] for key, flight in flights.items()}
+            crowded = tuple(key for key in keys if _crowded(found[key], flights[key], keys))
+            if crowded:
+                found |= await asyncio.shield(self._start(tenant, crowded, reads).task)
         except BaseException as error:
             for _ in keys:
                 self.usage.ended(tenant, _ending(error))
             raise
-        for one in found.values():
-            answered = Ending.SHARED if shared else Ending.ANSWERED
+        for key, one in found.items():
+            answered = Ending.ANSWERED if key in own or key in crowded else Ending.SHARED
             self.usage.ended(tenant, answered if isinstance(one.outcome, bytes) else _ending(one.outcome))
         return found
 
-    def _still_holds(self, flight: _Flight) -> bool:
+    def _flight_of(self, key: CacheKey) -> _Flight | None:
         """
-        Tell whether a flight's answers will be what the store holds now: it has not read yet, or nothing has changed.
+        Return the flight whose answer will be what the store holds now: it has not read yet, or nothing has changed.
         """
-        if flight.versions is None:
-            return True
-        return all(version is not None and version == self._version(key) for key, version in flight.versions.items())
+        flight = self._flights.get(key)
+        if flight is None or flight.versions is None:
+            return flight
+        version = flight.versions[key]
+        return flight if version is not None and version == self._version(key) else None
 
-    async def _fly(
-        self, flight: _Flight, tenant: str, keys: frozenset[CacheKey], reads: Reads
-    ) -> Mapping[CacheKey, Found]:
+    def _start(self, tenant: str, keys: tuple[CacheKey, ...], reads: Reads) -> _Flight:
+        flight = _Flight(keys)
+        flight.task = asyncio.create_task(self._fly(flight, tenant, reads))
+        flight.task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self._flights |= dict.fromkeys(keys, flight)
+        return flight
+
+    async def _fly(self, flight: _Flight, tenant: str, reads: Reads) -> Mapping[CacheKey, Found]:
         def work(reader: TenantReader) -> tuple[tuple[float, datetime], Mapping[CacheKey, Outcome]]:
-            return (self._clock(), self._fresh_as_of(tenant)), reads(reader, tuple(keys))
+            return (self._clock(), self._fresh_as_of(tenant)), reads(reader, flight.keys)
 
         try:
             async with self.turns.turn(tenant):
-                versions = flight.versions = {key: self._version(key) for key in keys}
+                versions = flight.versions = {key: self._version(key) for key in flight.keys}
                 (at, fresh), outcomes = await self._work(tenant, work)
         finally:
-            if self._flights.get(keys) is flight:
-                del self._flights[keys]
+            for key in flight.keys:
+                if self._flights.get(key) is flight:
+                    del self._flights[key]
         self._note_fresh(tenant, at, fresh)
         for key, outcome in outcomes.items():
             if isinstance(outcome, bytes):
@@ -216,6 +219,13 @@ class Desk:
             if len(self._fresh) >= _MOST_FRESH:
                 self._fresh.clear()
             self._fresh[tenant] = (at, fresh)
+
+
+def _crowded(found: Found, flight: _Flight, keys: Sequence[CacheKey]) -> bool:
+    """
+    Tell whether a question was too large only beside others, with which it is not asked here.
+    """
+    return isinstance(found.outcome, QuestionTooLarge) and not set(flight.keys) <= set(keys)
 
 
 _ENDINGS: tuple[tuple[type[MetriclakeError], Ending], ...] = (
