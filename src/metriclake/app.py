@@ -62,7 +62,7 @@ from metriclake.intake import Intake
 from metriclake.journal import SqliteJournal
 from metriclake.pipeline import FieldSpec, LoadedPipeline, load
 from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
-from metriclake.query import AnswerCache, Declared, Desk, Ending, Query, Turns, TurnTerms
+from metriclake.query import AnswerCache, Declared, Desk, Ending, Query, Turns, TurnTerms, share
 from metriclake.request_id import RequestIds
 from metriclake.rules import Rule, Trap, traps
 from metriclake.spec import duration, size
@@ -96,6 +96,7 @@ from metriclake.watch import Watcher
 
 _LOG = logging.getLogger(__name__)
 _MEGABYTE = 1024 * 1024
+_CORES = os.cpu_count() or 1
 _LOCK_TRIES = 10
 _LOCK_PAUSE_SECONDS = 0.02
 
@@ -129,7 +130,8 @@ class Configured:
         Return what one statement of a tenant may use.
         """
         limits = self.loaded.pipeline.query.limits_of(tenant)
-        return Bounds(_seconds(limits.time), size(limits.memory), limits.rows_read)
+        threads = share(_CORES, limits.concurrent).threads
+        return Bounds(_seconds(limits.time), size(limits.memory), limits.rows_read, threads=threads)
 
     def connection_terms(self, files: int) -> ConnectionTerms:
         """
@@ -356,7 +358,8 @@ class Server:
 
     def _turn_terms(self, tenant: str) -> TurnTerms:
         limits = self._configured.loaded.pipeline.query.limits_of(tenant)
-        return TurnTerms(limits.concurrent, limits.waiting, _seconds(limits.patience))
+        concurrent = share(_CORES, limits.concurrent).concurrent
+        return TurnTerms(concurrent, limits.waiting, _seconds(limits.patience))
 
     def _declared(self) -> Declared:
         configured = self._configured

@@ -273,10 +273,10 @@ class QuestionsSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """
     What every tenant's questions may take: so many at once, so many that wait, each for so long.
 
-    And each of them so much time, memory and rows of the store.
+    And each of them so much time, memory and rows of the store. How many at once is the machine's where it is not said.
     """
 
-    concurrent: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
+    concurrent: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
     waiting: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 32
     patience: Duration = "10s"
     time: Duration = "10s"

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metriclake._errors import OverLimit
-from metriclake.query.turns import Rota, Turns, TurnTerms
+from metriclake.query.turns import Rota, Share, Turns, TurnTerms, share
 
 TENANTS = ("noisy", "quiet", "third")
 MOVES = st.lists(
@@ -31,6 +31,25 @@ def started(rota: Rota[int]) -> list[str]:
     while (turn := rota.start()) is not None:
         found.append(turn[0])
     return found
+
+
+@pytest.mark.parametrize(
+    ("cores", "concurrent", "wanted"),
+    [
+        (1, None, Share(1, 1)),
+        (2, None, Share(1, 1)),
+        (3, None, Share(1, 1)),
+        (4, None, Share(2, 1)),
+        (16, None, Share(2, 4)),
+        (16, 3, Share(3, 2)),
+        (2, 4, Share(4, 1)),
+    ],
+)
+def test_a_tenant_has_half_of_the_cores(cores: int, concurrent: int | None, wanted: Share) -> None:
+    """
+    Its statements together have as many threads as half of the cores, unless it may have more statements than that.
+    """
+    assert share(cores, concurrent) == wanted
 
 
 def test_a_hundred_questions_of_one_delay_anothers_by_one_turn() -> None:

@@ -9,7 +9,7 @@ from metriclake.query.desk import Desk
 from metriclake.query.plan import plan
 from metriclake.query.question import Draft, Question, parse, read
 from metriclake.query.routes import Query
-from metriclake.query.turns import Turns, TurnTerms
+from metriclake.query.turns import Turns, TurnTerms, share
 from metriclake.query.usage import Ending
 from metriclake.query.versions import Versions
 
@@ -28,4 +28,5 @@ __all__ = [
     "parse",
     "plan",
     "read",
+    "share",
 ]

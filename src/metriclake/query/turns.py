@@ -22,6 +22,8 @@ _Item = TypeVar("_Item")
 _LONGEST_PAUSE = 60
 _WEIGHT_OF_LATEST = 0.2
 _FIRST_GUESS_SECONDS = 0.05
+_MOST_BY_ITSELF = 2
+"""Statements at once that a tenant has without anybody's word: one that takes long does not hold up a short one."""
 _REMEMBERED = 10_000
 """Tenants of whom it is known when they last had a turn; of the others it is long ago."""
 
@@ -35,6 +37,27 @@ class TurnTerms:
     concurrent: int = 2
     waiting: int = 32
     patience: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """
+    What one tenant's questions may have of the engine: statements at once, and threads for each of them.
+    """
+
+    concurrent: int
+    threads: int
+
+
+def share(cores: int, concurrent: int | None = None) -> Share:
+    """
+    Return what keeps half of the cores busy, so that a tenant that asks for much leaves its neighbours the other half.
+
+    `concurrent` are the statements at once where that is decided already.
+    """
+    half = max(1, cores // 2)
+    statements = concurrent or min(_MOST_BY_ITSELF, half)
+    return Share(statements, max(1, half // statements))
 
 
 class Rota(Generic[_Item]):
