@@ -2,9 +2,9 @@
 Measure questions on a large store, over HTTP, while ingest goes on; beside PostgreSQL where it is installed.
 
 20 million rows, 10,000 tenants (the n-th has 1/n of the first's rows), 20 metrics, 90 days. The question: one metric,
-30 days, by day, grouped by one dimension, for the tenants of rank 1, 100 and 5,000: not asked before, asked again, and
-eight at once; and those of one tenant while sixteen heavy ones of another are asked all the time. Figures of one run
-on one machine: compare ratios, not runs.
+30 days, by day, grouped by one dimension, for the tenants of rank 1, 100 and 5,000: not asked before, asked again (also
+by the server's own clock), and eight at once; and those of one tenant while sixteen heavy ones of another are asked all
+the time. Figures of one run on one machine: compare ratios, not runs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import asyncio
 import contextlib
 import csv
 import json
+import math
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -23,12 +25,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import count
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import httpx
 from main_job import Running, requests, serving
+from prometheus_client.parser import text_string_to_metric_families
 
 from metriclake._config import DataDirectory, environment
 from metriclake.store import Engine, aging, prepare
@@ -43,6 +49,9 @@ CHUNK = 1_000_000
 _QUESTIONS = 60
 _AT_ONCE = 8
 _NOISE = 16
+_NOISE_BEGINS_SECONDS = 2
+_BESIDE = 400
+_AGAIN = 10
 _INGEST_SECONDS = 0.25
 _MEANWHILE = 300_000
 _PORT = 54_329
@@ -146,6 +155,16 @@ def percentiles(times: list[float]) -> dict[str, float]:
     return {name: round(ordered[place] * 1000, 1) for name, place in picked.items()}
 
 
+def after(before: dict[float, float], now: dict[float, float]) -> dict[str, float]:
+    """
+    Return, of the answers between two looks at the server's histogram, the share within 2 ms and what bounds their p99.
+    """
+    grown = {seconds: count - before[seconds] for seconds, count in now.items()}
+    answers = grown[math.inf]
+    bound = min(seconds for seconds, count in grown.items() if count >= 0.99 * answers)
+    return {"answers": answers, "share_within_2_ms": round(grown[0.002] / answers, 4), "p99_ms_at_most": bound * 1000}
+
+
 class Asking:
     """
     What asks a running server.
@@ -181,6 +200,18 @@ class Asking:
             raise SystemExit(answer.text)
         return time.perf_counter() - began
 
+    async def _server_seconds(self) -> dict[float, float]:
+        """
+        Return how many questions the server has answered within so many seconds, by its own histogram.
+        """
+        text = (await self._client.get("/metrics")).raise_for_status().text
+        return {
+            float(one.labels["le"]): one.value
+            for family in text_string_to_metric_families(text)
+            for one in family.samples
+            if one.name == "metriclake_http_request_seconds_bucket" and one.labels["route"] == "/v1/query"
+        }
+
     async def rank(self, rank: int) -> dict[str, Any]:
         """
         Ask for the tenant of a rank: questions not asked before, the same again, and eight at once.
@@ -189,7 +220,9 @@ class Asking:
         first, *fresh = await self.questions(token, _QUESTIONS + 1)
         await self.ask(token, first)
         uncached = [await self.ask(token, one) for one in fresh]
-        cached = [await self.ask(token, one) for one in fresh]
+        before = await self._server_seconds()
+        cached = [await self.ask(token, one) for one in fresh * _AGAIN]
+        at_server = after(before, await self._server_seconds())
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def gated(one: dict[str, Any]) -> float:
@@ -202,7 +235,7 @@ class Asking:
         seconds = time.perf_counter() - began
         return {
             "uncached": percentiles(uncached),
-            "cached": percentiles(cached),
+            "cached": {**percentiles(cached), "at_server": at_server},
             "eight_at_once": {**percentiles(list(at_once)), "per_second": round(_QUESTIONS / seconds, 1)},
         }
 
@@ -224,30 +257,28 @@ class Asking:
     async def neighbours(self, noisy: int, quiet: int) -> dict[str, Any]:
         """
         Return what a tenant's questions take alone, and beside one of whom heavy questions are asked all the time.
+
+        Those come from a process of their own that gives way to the others, as a client elsewhere would.
         """
-        token, loud, stop = self.token(quiet), self.token(noisy), asyncio.Event()
+        token, loud = self.token(quiet), self.token(noisy)
         (heavy,) = await self.questions(loud, 1)
         heavy |= {"aggregate": "p99", "interval": "hour", "group_by": ["severity", "region"]}
-        endings: Counter[int] = Counter()
-
-        async def noise(number: int) -> None:
-            while not stop.is_set():
-                end = self._now - timedelta(seconds=number + _NOISE * endings.total())
-                span = {"from": (end - timedelta(days=DAYS)).isoformat(), "to": end.isoformat()}
-                headers = {"Authorization": f"Bearer {loud}"}
-                answer = await self._client.post("/v1/query", json={**heavy, "range": span}, headers=headers)
-                endings[answer.status_code] += 1
 
         async def quietly() -> dict[str, float]:
-            asked = await self.questions(token, 4 * _QUESTIONS)
+            asked = await self.questions(token, _BESIDE)
             return percentiles([await self.ask(token, one) for one in asked])
 
         alone = await quietly()
-        noises = [asyncio.create_task(noise(number)) for number in range(_NOISE)]
+        spawn = multiprocessing.get_context("spawn")
+        stop, endings = spawn.Event(), spawn.Queue()
+        noise = spawn.Process(target=_noise, args=(str(self._client.base_url), loud, heavy, self._now, stop, endings))
+        noise.start()
+        await asyncio.sleep(_NOISE_BEGINS_SECONDS)
         beside = await quietly()
         stop.set()
-        await asyncio.gather(*noises)
-        return {"alone": alone, "beside": beside, "heavy_meanwhile": dict(endings)}
+        heavies = await asyncio.to_thread(endings.get)
+        noise.join()
+        return {"alone": alone, "beside": beside, "heavy_meanwhile": heavies}
 
     async def lengths(self, rank: int) -> dict[str, Any]:
         """
@@ -263,6 +294,32 @@ class Asking:
                 times.append(await self.ask(token, {**one, "range": span, "interval": interval}))
             found[name] = percentiles(times)
         return found
+
+
+def _noise(
+    url: str, token: str, heavy: dict[str, Any], now: datetime, stop: Event, endings: Queue[dict[int, int]]
+) -> None:
+    """
+    Have heavy questions asked, none of them twice, until told to stop; says how many ended with which status.
+    """
+    os.nice(19)
+    headers = {"Authorization": f"Bearer {token}"}
+    numbers = count()
+    ended: Counter[int] = Counter()
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        while not stop.is_set():
+            end = now - timedelta(seconds=next(numbers))
+            span = {"from": (end - timedelta(days=DAYS)).isoformat(), "to": end.isoformat()}
+            answer = await client.post("/v1/query", json={**heavy, "range": span}, headers=headers)
+            ended[answer.status_code] += 1
+
+    async def work() -> None:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+            await asyncio.gather(*(ask(client) for _ in range(_NOISE)))
+
+    asyncio.run(work())
+    endings.put(dict(ended))
 
 
 async def _ingest(running: Running, bodies: Sequence[bytes], stop: asyncio.Event) -> int:

@@ -32,6 +32,7 @@ FACTS = Facts(
         rows=23,
         bytes=29,
         seconds=3.5,
+        cpu=1.25,
         running=2,
         waiting=31,
         cache_answers=37,

@@ -496,6 +496,7 @@ class Server:
             rows=total["rows_read"],
             bytes=total["bytes_read"],
             seconds=total["engine_ms"] / 1000,
+            cpu=total["cpu_ms"] / 1000,
             running=desk.turns.running,
             waiting=desk.turns.waiting,
             cache_answers=len(desk.cache),

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class QuestionFacts:
     What is so of the tenants' questions, all tenants together.
 
     `endings` counts them by how they ended; `hit_share` is the share of those answered from memory, 0 to 1, since the
-    start; `rows`, `bytes` and `seconds` are what statements took of the store.
+    start; `rows`, `bytes` and `seconds` are what statements took of the store, `cpu` the seconds that their threads
+    computed.
     """
 
     endings: Mapping[str, int]
@@ -37,6 +38,7 @@ class QuestionFacts:
     rows: int
     bytes: int
     seconds: float
+    cpu: float
     running: int
     waiting: int
     cache_answers: int
@@ -169,6 +171,7 @@ def _questions(facts: QuestionFacts) -> Iterator[Metric]:
         ("metriclake_questions_rows_read", "Rows that questions read from the store", facts.rows),
         ("metriclake_questions_bytes_read", "Bytes that questions read from the store", facts.bytes),
         ("metriclake_questions_engine_seconds", "Seconds that the store ran for questions", facts.seconds),
+        ("metriclake_questions_cpu_seconds", "Seconds that the threads of questions computed", facts.cpu),
     )
     for name, words, value in counters:
         yield CounterMetricFamily(name, words, value=value)

@@ -145,6 +145,7 @@ def test_what_questions_took_is_counted(running: Running) -> None:
     assert (account["questions"], account["answered"], account["cached"], account["invalid"]) == (6, 1, 4, 1)
     assert (account["statements"], account["rows_read"] >= 2, account["bytes_read"] > 0) == (2, True, True)
     assert account["engine_ms"] > 0
+    assert account["cpu_ms"] > 0
     grown = {key: after[key] - before[key] for key in after}
     assert grown["metriclake_questions_total", "cached"] == 4
     assert grown["metriclake_questions_rows_read_total",] == account["rows_read"]

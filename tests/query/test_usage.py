@@ -23,14 +23,14 @@ def accounts(usage: Usage) -> dict[str, dict[str, Any]]:
 
 def test_questions_are_counted_by_how_they_ended() -> None:
     """
-    Each ending has its number, and what was read its rows, bytes and time.
+    Each ending has its number, and what was read its rows, bytes and times.
     """
     usage = Usage(SINCE)
     for ending in Ending:
         usage.ended("acme", ending)
     usage.ended("acme", Ending.CACHED)
-    usage.spent("acme", Spent(2, 1000, 8000, 0.25))
-    usage.spent("acme", Spent(1, 1, 8, 0.0005))
+    usage.spent("acme", Spent(2, 1000, 8000, 0.25, 0.125))
+    usage.spent("acme", Spent(1, 1, 8, 0.0005, 0.0005))
     found = accounts(usage)["acme"]
 
     assert found == {
@@ -47,6 +47,7 @@ def test_questions_are_counted_by_how_they_ended() -> None:
         "rows_read": 1001,
         "bytes_read": 8008,
         "engine_ms": 250.5,
+        "cpu_ms": 125.5,
     }
     assert usage.as_json()["since"] == "2026-07-01T00:00:00+00:00"
 

@@ -28,6 +28,7 @@ class Took(msgspec.Struct):
     rows_read: int
     bytes_read: int
     engine_ms: float
+    cpu_ms: float
 
 
 class TenantTook(Took):

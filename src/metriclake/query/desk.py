@@ -193,8 +193,16 @@ class Desk:
 
     async def _work(self, tenant: str, work: Callable[[TenantReader], _Result]) -> _Result:
         reader = self._reader(tenant)
+
+        def timed() -> _Result:
+            began = time.thread_time()
+            try:
+                return work(reader)
+            finally:
+                reader.spent.cpu += time.thread_time() - began
+
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, work, reader)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, timed)
         finally:
             self.usage.spent(tenant, reader.spent)
 

@@ -43,6 +43,7 @@ class _Account:
     rows: int = 0
     bytes: int = 0
     seconds: float = 0.0
+    cpu: float = 0.0
 
     def add(self, other: _Account) -> None:
         self.endings.update(other.endings)
@@ -50,6 +51,7 @@ class _Account:
         self.rows += other.rows
         self.bytes += other.bytes
         self.seconds += other.seconds
+        self.cpu += other.cpu
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -59,6 +61,7 @@ class _Account:
             "rows_read": self.rows,
             "bytes_read": self.bytes,
             "engine_ms": round(self.seconds * 1000, 3),
+            "cpu_ms": round(self.cpu * 1000, 3),
         }
 
 
@@ -92,7 +95,7 @@ class Usage:
         """
         with self._lock:
             for account in (self._account(tenant), self._total):
-                account.add(_Account(Counter(), spent.statements, spent.rows, spent.bytes, spent.seconds))
+                account.add(_Account(Counter(), spent.statements, spent.rows, spent.bytes, spent.seconds, spent.cpu))
 
     @property
     def total(self) -> dict[str, Any]:

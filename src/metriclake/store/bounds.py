@@ -59,13 +59,15 @@ class Spent:
     """
     What statements used: rows and bytes that they read from the store, and the seconds that they ran.
 
-    The engine in process tells no CPU time of one statement; seconds are those from its start to its end.
+    The engine in process tells no CPU time of one statement: `seconds` are those from its start to its end, `cpu` those
+    of the thread that asks, which plans the statement and does a part of it.
     """
 
     statements: int = 0
     rows: int = 0
     bytes: int = 0
     seconds: float = 0.0
+    cpu: float = 0.0
 
     def add(self, summary: Mapping[str, Any], seconds: float) -> None:
         """
