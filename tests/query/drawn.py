@@ -59,24 +59,48 @@ class Drawn:
     events: tuple[MetricEvent, ...]
 
 
-def load(shelf: Shelf, tenants: int) -> list[Drawn]:
+@dataclass(frozen=True)
+class Object:
     """
-    Load the events of several tenants in a few objects: some twice, some again with other fields, some late.
+    A lake object: its events, the measures that are declared integers, and who has what once it is loaded.
     """
-    found = []
-    objects: list[list[MetricEvent]] = [[], [], []]
+
+    events: list[MetricEvent]
+    integers: list[str]
+    after: list[Drawn]
+
+    def load(self, shelf: Shelf) -> None:
+        """
+        Load it.
+        """
+        shelf.load(*self.events, integers={METRIC: self.integers})
+
+
+def objects(tenants: int) -> list[Object]:
+    """
+    Draw the events of several tenants in a few objects: some twice, some again with other fields, some late.
+    """
+    found = [Object([], ["items", *(["grown"] if index else [])], []) for index in range(3)]
     for number in range(tenants):
         chance = random.Random(number)  # noqa: S311 - test data
         made = [_event(chance, f"tenant-{number}", index) for index in range(400)]
-        for index, batch in enumerate((made[:200], made[200:300], made[300:])):
-            again = made[:200] if index else []
-            objects[index] += batch
-            objects[index] += chance.sample(again, len(again) // 10)
-            objects[index] += [_another(chance, one) for one in chance.sample(again, len(again) // 10)]
-        found.append(Drawn(f"tenant-{number}", tuple(made)))
-    for index, batch in enumerate(objects):
-        shelf.load(*batch, integers={METRIC: ["items", *(["grown"] if index else [])]})
+        for one, (start, end) in zip(found, ((0, 200), (200, 300), (300, 400)), strict=True):
+            again = made[:200] if start else []
+            one.events.extend(made[start:end])
+            one.events.extend(chance.sample(again, len(again) // 10))
+            one.events.extend(_another(chance, other) for other in chance.sample(again, len(again) // 10))
+            one.after.append(Drawn(f"tenant-{number}", tuple(made[:end])))
     return found
+
+
+def load(shelf: Shelf, tenants: int) -> list[Drawn]:
+    """
+    Load the events of several tenants.
+    """
+    drawn = objects(tenants)
+    for one in drawn:
+        one.load(shelf)
+    return drawn[-1].after
 
 
 def _event(chance: random.Random, tenant: str, number: int) -> MetricEvent:

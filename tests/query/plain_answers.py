@@ -61,6 +61,24 @@ def answered(events: Iterable[MetricEvent], question: Question, now: datetime) -
              *(column.get(key, absent(question)) for column in columns)] for key in keys]  # fmt: skip
 
 
+def same(found: Rows, wanted: Rows) -> bool:
+    """
+    Tell whether two answers are the same, cell by cell.
+    """
+    return len(found) == len(wanted) and all(
+        len(one) == len(other) and all(map(alike, one, other)) for one, other in zip(found, wanted, strict=True)
+    )
+
+
+def alike(one: Any, other: Any) -> bool:
+    """
+    Tell whether two cells are the same; numbers may differ in what adding up in another order changes.
+    """
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(one == other)
+
+
 def values_of(events: list[MetricEvent], question: Question, period: Period, largest: set[Group] | None) -> Values:
     """
     Return the values of a period by the position of the interval and the group.

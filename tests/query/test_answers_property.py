@@ -4,7 +4,6 @@ THE property of questions: the store's answer is what plain Python makes of the 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from metriclake.query.arrange import arrange
 from metriclake.store import TenantReader
 from metriclake.store.bounds import Bounds
 from query.drawn import Drawn, Question, drawn_questions, load
-from query.plain_answers import answered
+from query.plain_answers import answered, same
 from store.shelf import Shelf
 
 pytestmark = pytest.mark.engine
@@ -46,15 +45,6 @@ def ask(shelf: Shelf, tenant: str, questions: Sequence[Question]) -> list[list[l
     return [arrange(one, answer) for one, answer in zip(made, answers, strict=True)]
 
 
-def alike(one: Any, other: Any) -> bool:
-    """
-    Tell whether two cells are the same; numbers may differ in what adding up in another order changes.
-    """
-    if isinstance(one, int | float) and isinstance(other, int | float):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
-    return bool(one == other)
-
-
 def test_answers_are_those_of_plain_python(shelf: Shelf, tenants: list[Drawn]) -> None:
     """
     Whatever is asked, of data with duplicates, conflicts, late rows and drifted types, each cell of each row is right.
@@ -65,10 +55,7 @@ def test_answers_are_those_of_plain_python(shelf: Shelf, tenants: list[Drawn]) -
         drawn, batch = tenants[number % TENANTS], questions[first : first + BATCH]
         for (question, now), found in zip(batch, ask(shelf, drawn.tenant, batch), strict=True):
             wanted = answered(drawn.events, question, now)
-            same = len(found) == len(wanted) and all(
-                len(one) == len(other) and all(map(alike, one, other)) for one, other in zip(found, wanted, strict=True)
-            )
-            if not same:
+            if not same(found, wanted):
                 wrong.append((question, now.isoformat(), found[:5], wanted[:5]))
 
     assert wrong == []

@@ -42,12 +42,18 @@ class Answers:
     The answers of one server, encoded as they go on the wire: `columns`, `rows`, `meta`.
     """
 
-    def __init__(self, desk: Desk, declared: Callable[[], Declared]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        declared: Callable[[], Declared],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         """
-        `desk` is where questions are handed in.
+        `desk` is where questions are handed in; `clock` tells what moment it is.
         """
         self._desk = desk
         self._declared = declared
+        self._clock = clock
 
     async def one(self, claims: TenantClaims, draft: Draft) -> bytes:
         """
@@ -73,7 +79,7 @@ class Answers:
         return b'{"queries":{' + b",".join(parts) + b"}}"
 
     async def _found(self, claims: TenantClaims, drafts: Sequence[Draft]) -> list[Found]:
-        now, declared = datetime.now(UTC), self._declared()
+        now, declared = self._clock(), self._declared()
         asked: dict[CacheKey, _Asked] = {}
         keys = []
         for draft in drafts:
