@@ -263,8 +263,9 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-_SWITCH_SECONDS = 0.001
-"""How long one thread may keep the others from Python: the doors take short turns beside the stream's long ones."""
+_SWITCH_SECONDS = 0.00025
+"""How long one thread may keep the others from Python: the doors and light questions take short turns beside
+long ones of the stream and of heavy questions."""
 
 
 def _settle() -> None:
