@@ -4,7 +4,6 @@ Questions to the real server: kept while nothing changes, bounded by the pipelin
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -16,10 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.server import Running, write_pipeline
 from crash.process import Process
+from patience import until
 
 pytestmark = pytest.mark.engine
 
 UPLOADS = "findings_upload_completed"
+FIXED = {"from": "2026-01-01T00:00:00Z", "to": "2030-01-01T00:00:00Z"}
 LIMITS = "query:\n  limits: {concurrent: 1}\n  tenants: {globex: {rows_read: 2}}\n"
 
 
@@ -37,11 +38,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             yield found
 
 
-def upload(running: Running, tenant: str, *ids: str) -> None:
+def upload(running: Running, tenant: str, *ids: str, age: timedelta = timedelta(), **more: Any) -> None:
     """
-    Send uploads of a tenant, and wait until they are in the store.
+    Send uploads of a tenant, a minute between them, and wait until they are in the store.
     """
-    now = datetime.now(UTC)
+    now = datetime.now(UTC) - age
     events = [
         {
             "id": name,
@@ -54,12 +55,23 @@ def upload(running: Running, tenant: str, *ids: str) -> None:
                 "kind": "real",
                 "created_at": (now - timedelta(minutes=index)).isoformat(),
                 "new": 1.5,
+                **more,
             },
         }
         for index, name in enumerate(ids)
     ]
     assert running.post("/v1/events", msgspec.json.encode(events)).status_code == 200
     running.settled()
+
+
+def rewrite(running: Running, before: str, after: str) -> None:
+    """
+    Change the pipeline file, and wait until it is in force.
+    """
+    file = running.folder / "metriclake.yaml"
+    version = running.settled()["pipeline"]["version"]
+    file.write_text(file.read_text(encoding="utf-8").replace(before, after), encoding="utf-8")
+    until(lambda: running.settled()["pipeline"]["version"] != version)
 
 
 def ask(running: Running, tenant: str, **parts: Any) -> Any:
@@ -122,12 +134,50 @@ def test_a_tenant_has_limits_of_its_own(running: Running) -> None:
     assert "more than 2 rows" in refused["errors"][0]["error"]
     assert ask(running, "acme", **parts)["rows"][0][0] >= 4.5
 
-    file = running.folder / "metriclake.yaml"
-    file.write_text(file.read_text(encoding="utf-8").replace("rows_read: 2}", "rows_read: 2000}"), encoding="utf-8")
-    until = time.monotonic() + 30
-    while "rows" not in (answer := ask(running, "globex", **parts)) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert answer["rows"] == [[4.5]]
+    rewrite(running, "rows_read: 2}", "rows_read: 2000}")
+    assert ask(running, "globex", **parts)["rows"] == [[4.5]]
+
+
+def kept(running: Running, tenant: str, **parts: Any) -> Any:
+    """
+    Ask a question of fixed moments until its answer is from memory; returns its rows.
+    """
+    body = ask(running, tenant, range=FIXED, **parts)
+    again = ask(running, tenant, range=FIXED, **parts)
+    assert again["meta"]["cached"] is True
+    assert again["rows"] == body["rows"]
+    return again["rows"]
+
+
+def test_what_is_sent_again_is_in_the_next_answer(running: Running) -> None:
+    """
+    Refused records that are sent again after a fix are loaded like any other: no answer of before them is given.
+    """
+    upload(running, "redriven", "1")
+    upload(running, "redriven", "2", existing="many")
+    assert kept(running, "redriven") == [[1]]
+    rewrite(running, "{path: $.detail.existing, type: integer}", "$.detail.existing")
+    assert kept(running, "redriven") == [[1]]
+
+    headers = {"Authorization": f"Bearer {running.keys.admin}"}
+    sent = running.client.post("/v1/admin/errors/retry", json={"tenant": "redriven"}, headers=headers)
+    assert sent.raise_for_status().json()["sent"] == 1
+    running.settled()
+    answer = ask(running, "redriven", range=FIXED)
+    assert (answer["rows"], answer["meta"]["cached"]) == ([[2]], False)
+
+
+def test_what_is_beyond_its_retention_is_in_no_answer(running: Running) -> None:
+    """
+    A shorter retention holds for the next answer, whatever is kept.
+    """
+    upload(running, "aging", "1", age=timedelta(days=3))
+    upload(running, "aging", "2")
+    assert kept(running, "aging") == [[2]]
+    rewrite(running, LIMITS.splitlines()[0], "store: {hot: 1d, retention: 2d}\nquery:")
+
+    answer = ask(running, "aging", range=FIXED)
+    assert (answer["rows"], answer["meta"]["cached"]) == ([[1]], False)
 
 
 def test_what_questions_took_is_counted(running: Running) -> None:
@@ -136,9 +186,8 @@ def test_what_questions_took_is_counted(running: Running) -> None:
     """
     upload(running, "umbrella", "1", "2")
     before = samples(running)
-    fixed = {"from": "2026-01-01T00:00:00Z", "to": "2030-01-01T00:00:00Z"}
     for _ in range(5):
-        ask(running, "umbrella", range=fixed, measure="new_findings_count")
+        ask(running, "umbrella", range=FIXED, measure="new_findings_count")
     assert ask(running, "umbrella", metric="nothing")["status"] == 400
     account, after = usage(running)["umbrella"], samples(running)
 

@@ -36,7 +36,9 @@ class Api:
     The query API over a store, in a loop that is running.
     """
 
-    def __init__(self, shelf: Shelf, room: int = 1_000_000, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, shelf: Shelf, room: int = 1_000_000, bounds: Bounds | None = None, terms: TurnTerms | None = None
+    ) -> None:
         """
         `room` is that of the answers that are kept.
         """
@@ -44,7 +46,7 @@ class Api:
             lambda tenant: TenantReader(shelf.engine, shelf.catalogue, tenant, bounds),
             lambda _tenant: datetime.now(UTC),
             cache=AnswerCache(lambda: room),
-            turns=Turns(4, lambda _tenant: TurnTerms(concurrent=2, waiting=200)),
+            turns=Turns(4, lambda _tenant: terms or TurnTerms(concurrent=2, waiting=200)),
         )
         self.version = 1
         self.unit: str | None = None
@@ -59,9 +61,14 @@ class Api:
         """
         Ask for a tenant; returns the body.
         """
+        return (await self.post(tenant, question, **claims)).json()
+
+    async def post(self, tenant: str, question: Any, **claims: Any) -> httpx.Response:
+        """
+        Ask for a tenant; returns the answer.
+        """
         token = mint_tenant(KEY, tenant, now=datetime.now(UTC), **claims)
-        answer = await self.client.post("/v1/query", json=question, headers={"Authorization": f"Bearer {token}"})
-        return answer.json()
+        return await self.client.post("/v1/query", json=question, headers={"Authorization": f"Bearer {token}"})
 
     def statements(self, tenant: str = "acme") -> int:
         """
@@ -230,6 +237,31 @@ def test_what_a_token_does_not_allow_is_not_given_from_memory(shelf: Shelf) -> N
         )
         assert "salaries" in told["errors"][0]["hint"]
         assert "salaries" not in json.dumps(untold)
+
+    ran(work)
+
+
+def test_too_many_are_a_429_and_come_again(shelf: Shelf) -> None:
+    """
+    Beyond those that run and wait a tenant's questions are sent away with a time to come again; a neighbour's is not.
+    """
+    shelf.load(event("many", "1"), event("other", "1"))
+
+    async def work() -> None:
+        api = Api(shelf, terms=TurnTerms(concurrent=1, waiting=1))
+        questions: list[dict[str, Any]] = [{"metric": "uploads", "range": {"last": f"{days}d"}} for days in range(1, 9)]
+        asked = [asyncio.create_task(api.post("many", one)) for one in questions]
+        neighbour = asyncio.create_task(api.post("other", questions[0]))
+        answers = await asyncio.gather(*asked)
+        refused = [answer for answer in answers if answer.status_code != 200]
+
+        assert (await neighbour).status_code == 200
+        assert {answer.status_code for answer in refused} == {429}
+        assert len(refused) == 6
+        assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+        assert {answer.headers["content-type"] for answer in refused} == {"application/problem+json"}
+        assert [(await api.post("many", one)).status_code for one in questions] == [200] * 8
+        assert api.desk.usage.total["over_limit"] == 6
 
     ran(work)
 
