@@ -5,6 +5,8 @@ The time-series store: dimensions, measures, time; a logical table per tenant. A
 from metriclake.store.bounds import Bounds, Spent
 from metriclake.store.catalogue import Catalogue, Metric, Place
 from metriclake.store.engine import READERS, Engine, fsync_folder
+from metriclake.store.export import ExportReader, Extract
+from metriclake.store.formats import ArrowFormat, CsvFormat, Format, NdjsonFormat, ParquetFormat
 from metriclake.store.load import Arrival, Loader, Outcome
 from metriclake.store.reader import TenantReader
 from metriclake.store.selection import (
@@ -27,19 +29,26 @@ __all__ = [
     "Aggregate",
     "Answer",
     "Arrival",
+    "ArrowFormat",
     "Bounds",
     "Bucket",
     "Catalogue",
     "Condition",
     "Constant",
+    "CsvFormat",
     "Dimension",
     "Engine",
+    "ExportReader",
+    "Extract",
+    "Format",
     "Loader",
     "Measure",
     "Metric",
+    "NdjsonFormat",
     "Operation",
     "Operator",
     "Outcome",
+    "ParquetFormat",
     "Place",
     "Selection",
     "Spent",

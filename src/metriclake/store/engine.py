@@ -22,8 +22,11 @@ DATABASE = "metriclake"
 POLICY = "tiered"
 READERS = 4
 """Connections that read: so many statements of tenants run at once."""
+EXPORTERS = 2
+"""More of them, for the pages of exports: questions do not wait for those."""
 
 _REFUSED = "&%#?"
+_ARROW = {"output_format_arrow_string_as_string": 1, "output_format_arrow_compression_method": "none"}
 
 _CONFIG = """<clickhouse>
   <logger><level>none</level></logger>
@@ -69,7 +72,7 @@ class Engine:
         self._all: list[Any] = []
         self._tables: list[Path] = []
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
-        self._slots = threading.BoundedSemaphore(READERS)
+        self._slots = threading.BoundedSemaphore(READERS + EXPORTERS)
         self._writer = self._connect()
         self.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
 
@@ -139,6 +142,17 @@ class Engine:
         with self._borrowed() as client, _mapped(sql):
             return client.query(sql, parameters=dict(parameters), settings=dict(settings))
 
+    def arrow(self, sql: str, parameters: Mapping[str, Any], settings: Mapping[str, Any]) -> bytes:
+        """
+        Ask on a borrowed connection; returns an Arrow stream.
+
+        The settings stand in the statement: the client would put them before it, and could not take `readonly` back.
+        """
+        clause = ", ".join(f"{name} = {_quoted(value)}" for name, value in {**settings, **_ARROW}.items())
+        with self._borrowed() as client, _mapped(sql):
+            stream: bytes = client.raw_query(f"{sql} SETTINGS {clause} FORMAT ArrowStream", parameters=dict(parameters))
+            return stream
+
     def sync_folders(self) -> None:
         """
         Make durable that the store's folders and tables are there: the engine fsyncs files, and parts' own folders.
@@ -206,6 +220,14 @@ def _summary(result: Any) -> dict[str, int]:
         "read_bytes": int(result.storage_bytes_read()),
         "elapsed_ns": int(result.elapsed() * 1_000_000_000),
     }
+
+
+def _quoted(value: Any) -> str:
+    """
+    Return the value of a setting as SQL text.
+    """
+    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"
 
 
 def fsync_folder(folder: Path) -> None:

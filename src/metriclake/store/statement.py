@@ -1,18 +1,18 @@
 """
-The SQL of selections: their keys, their rows, their conditions.
+The SQL of selections: their keys, their rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from metriclake.store.aggregates import Aggregates
 from metriclake.store.catalogue import Catalogue
 from metriclake.store.columns import Columns, Statement
+from metriclake.store.conditions import Conditions
 from metriclake.store.engine import DATABASE
-from metriclake.store.selection import BOUNDS, OTHER, Bucket, Condition, Dimension, Measure, Operator, Selection
+from metriclake.store.selection import OTHER, Bucket, Selection
 
 _STARTS = {
     Bucket.MINUTE: "toStartOfMinute(time, {zone})",
@@ -24,9 +24,7 @@ _STARTS = {
     Bucket.QUARTER: "toDateTime(toStartOfQuarter(time, {zone}), {zone})",
     Bucket.YEAR: "toDateTime(toStartOfYear(time, {zone}), {zone})",
 }
-_SIGNS = {Operator.GT: ">", Operator.GTE: ">=", Operator.LT: "<", Operator.LTE: "<="}
 _NO_KEYS = {"earlier": "0", "bucket": "0"}
-_INT64 = range(-(2**63), 2**63)
 
 
 class SelectionText:
@@ -47,6 +45,7 @@ class SelectionText:
         self._bind = statement.bind
         self._columns = Columns(catalogue, selection.metric, statement)
         self._aggregates = Aggregates(self._columns, statement)
+        self._conditions = Conditions(self._columns, statement)
 
     def sql(self) -> str:
         """
@@ -117,7 +116,7 @@ class SelectionText:
             f"tenant = {self._bind(self._tenant)}",
             f"metric = {self._bind(selection.metric)}",
             times,
-            *(self._condition(condition) for condition in selection.conditions),
+            *(self._conditions.text(condition) for condition in selection.conditions),
         ]
         return f"FROM {DATABASE}.metrics WHERE {' AND '.join(conditions)}"
 
@@ -135,31 +134,6 @@ class SelectionText:
     def _moment(self, value: datetime) -> str:
         return f"fromUnixTimestamp64Micro({self._bind(int(value.timestamp() * 1_000_000), 'Int64')}, 'UTC')"
 
-    def _condition(self, condition: Condition) -> str:
-        subject, operator, operand = condition.subject, condition.operator, condition.operand
-        if operator in BOUNDS:
-            return self._bound(subject, _SIGNS[operator], operand)
-        if isinstance(subject, Measure):
-            there = self._columns.there(subject)
-            return there if operand else f"NOT {there}"
-        text = self._columns.text(subject.name)
-        if operator is Operator.EXISTS:
-            return f"{text} <> ''" if operand else f"{text} = ''"
-        if operator is Operator.PREFIX:
-            return f"startsWith({text}, {self._bind(operand)})"
-        return f"{text} {'NOT ' * (operator is Operator.NOT_IN)}IN {self._bind(list(_texts(operand)), 'Array(String)')}"
-
-    def _bound(self, subject: Dimension | Measure, sign: str, operand: Any) -> str:
-        """
-        Compare numbers; of a dimension, those of its texts that are finite numbers.
-        """
-        bound = self._bind(operand, "Int64" if isinstance(operand, int) and operand in _INT64 else "Float64")
-        if isinstance(subject, Measure):
-            columns = self._columns.of(subject, subject.numbers)
-            return f"({' OR '.join(f'{column} {sign} {bound}' for column in columns)})"
-        number = f"toFloat64OrNull({self._columns.text(subject.name)})"
-        return f"(isFinite({number}) AND {number} {sign} {bound})"
-
 
 def together(texts: Sequence[SelectionText], groups: int) -> str:
     """
@@ -168,8 +142,3 @@ def together(texts: Sequence[SelectionText], groups: int) -> str:
     parts = " UNION ALL ".join(text.part(number, groups) for number, text in enumerate(texts))
     keys = ", ".join(["question", *_NO_KEYS, *(f"g{index}" for index in range(groups))])
     return f"SELECT * FROM ({parts}) ORDER BY {keys}"
-
-
-def _texts(operand: Any) -> tuple[str, ...]:
-    assert isinstance(operand, tuple)  # noqa: S101 - `in` and `not_in` compare with texts
-    return operand
