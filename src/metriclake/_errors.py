@@ -15,6 +15,7 @@ MetriclakeError
 ├── NotAllowed              a valid token does not allow this
 ├── InvalidBody             a request's body cannot be read at all
 ├── OverLimit               a key or a tenant brings more than its limit lets through: try again later
+├── NoRoom                  as many of this are under way as may be: try again later
 ├── DataDirectoryInUse      another server holds the data directory
 ├── NewerFormat             what lies on disk was written by a newer version
 ├── StageFailed             a stage of this server has stopped; says why and what to do
@@ -171,6 +172,12 @@ class OverLimit(MetriclakeError):  # noqa: N818
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class NoRoom(MetriclakeError):  # noqa: N818
+    """
+    As many of what was asked for are under way as this server allows at once.
+    """
 
 
 class DataDirectoryInUse(MetriclakeError):  # noqa: N818

@@ -62,11 +62,21 @@ from metriclake.intake import Intake
 from metriclake.journal import SqliteJournal
 from metriclake.pipeline import FieldSpec, LoadedPipeline, load
 from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
-from metriclake.query import AnswerCache, Declared, Desk, Ending, Query, Turns, TurnTerms, share
+from metriclake.query import AnswerCache, Declared, Desk, Ending, Exports, Query, Turns, TurnTerms, share
 from metriclake.request_id import RequestIds
 from metriclake.rules import Rule, Trap, traps
 from metriclake.spec import duration, size
-from metriclake.store import READERS, Bounds, Catalogue, Engine, Loader, TenantReader, fsync_folder, prepare
+from metriclake.store import (
+    READERS,
+    Bounds,
+    Catalogue,
+    Engine,
+    ExportReader,
+    Loader,
+    TenantReader,
+    fsync_folder,
+    prepare,
+)
 from metriclake.stream import (
     CachedDirectory,
     CacheTerms,
@@ -290,6 +300,11 @@ class Server:
             self._stream.announced,
             again=REDELIVERED_OBJECTS if self._unclean else 0,
         )
+        self._exports = Exports(
+            lambda tenant: ExportReader(self._engine, self._catalogue, tenant, tiers=self._loader.tiers),
+            self.keys.signing,
+            self._loaded,
+        )
 
     def start(self) -> None:
         """
@@ -365,6 +380,12 @@ class Server:
         configured = self._configured
         return Declared(configured.plan.version, lambda: configured.declared)
 
+    def _loaded(self) -> int:
+        """
+        Return the last object that the store has whole.
+        """
+        return self._journal.checkpoint(STORE).number
+
     def app(self) -> Starlette:
         """
         Return the ASGI application; its lifespan starts and stops the server.
@@ -408,8 +429,10 @@ class Server:
         preview = Preview(self._lake, lambda: self._configured.plan, self._edited)
         rules = RulesAdmin(self.keys.admin, lambda text: explain_event(text, self._configured), preview.slice)
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
+        asked = [*query.routes(), *self._exports.routes()]
         internal = [*admin.routes(), *lake.routes(), *rules.routes()]
-        return [*health, *self._telemetry.routes(), *gateway.routes(), *query.routes(), *internal, *charts.routes()]
+        own = [*health, *self._telemetry.routes()]
+        return [*own, *gateway.routes(), *asked, *internal, *charts.routes()]
 
     async def _healthz(self, _request: Request) -> Response:
         return as_json({"status": "ok"})

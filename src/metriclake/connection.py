@@ -96,11 +96,14 @@ class Connections:
     The open connections of one server. All of it happens on the event loop.
     """
 
-    def __init__(self, terms: Callable[[], ConnectionTerms]) -> None:
+    def __init__(self, terms: Callable[[], ConnectionTerms], leaving: Callable[[], None] = lambda: None) -> None:
         """
-        `terms` returns those in force. Each connection keeps its place in `waiting` itself: who waits longest is first.
+        `terms` returns those in force; `leaving` is called when the server is to end, to end answers that have no end.
+
+        Each connection keeps its place in `waiting` itself: who waits longest is first.
         """
         self._terms = terms
+        self._leaving = leaving
         self._open: set[Connection] = set()
         self.waiting: tuple[dict[Connection, None], ...] = tuple({} for _ in Wait)
         self._hurried = False
@@ -153,6 +156,7 @@ class Connections:
         Have little patience from now on, also with bodies: the server is to end.
         """
         self._hurried = True
+        self._leaving()
 
     def sweep(self, now: float) -> None:
         """

@@ -81,14 +81,29 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
+class Parameter:
+    """
+    A parameter of a URL; with `many` it may stand there several times.
+    """
+
+    name: str
+    what: str
+    schema: Schema = field(default_factory=lambda: {"type": "string"})
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """
-    What a status brings; no media for a body of any kind. Several schemas in a tuple are those that it may have.
+    What a status brings: a body of one of these media types, of any kind where there is none, and its own headers.
+
+    Several schemas in a tuple are those that it may have; a header is described by what it says.
     """
 
     what: str
-    media: str = "application/json"
+    media: str | tuple[str, ...] = "application/json"
     schema: Any = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +121,7 @@ class Operation:
     key: str | None = None
     takes: tuple[Content, ...] = ()
     headers: tuple[Header, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
     answers: Mapping[int, Answer] = field(default_factory=lambda: {200: Answer("Done")})
     problems: tuple[int, ...] = ()
 
@@ -210,7 +226,11 @@ def _operation(operation: Operation, schemas: Mapping[int, Schema]) -> dict[str,
         "security": [{operation.key: []}] if operation.key else [],
         "responses": dict(sorted({**answers, **problems}.items())),
     }
-    parameters = [*_path_parameters(operation.path), *map(_header, operation.headers)]
+    parameters = [
+        *_path_parameters(operation.path),
+        *map(_parameter, operation.parameters),
+        *map(_header, operation.headers),
+    ]
     if parameters:
         described["parameters"] = parameters
     if operation.takes:
@@ -236,8 +256,10 @@ def _content(content: Content, schemas: Mapping[int, Schema]) -> dict[str, Any]:
 
 
 def _answer(answer: Answer, schemas: Mapping[int, Schema]) -> dict[str, Any]:
-    content = {answer.media: {"schema": _schema(answer.schema, schemas)}}
-    return {"description": answer.what, "headers": _headers(), "content": content}
+    medias = (answer.media,) if isinstance(answer.media, str) else answer.media
+    content = {media: {"schema": _schema(answer.schema, schemas)} for media in medias}
+    own = {name: {"description": what, "schema": {"type": "string"}} for name, what in answer.headers.items()}
+    return {"description": answer.what, "headers": {**_headers(), **own}, "content": content}
 
 
 def _problem(status: int, schemas: Mapping[int, Schema]) -> dict[str, Any]:
@@ -266,6 +288,11 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in _PARAMETER.findall(path)
     ]
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    schema = {"type": "array", "items": parameter.schema} if parameter.many else parameter.schema
+    return {"name": parameter.name, "in": "query", "description": parameter.what, "schema": schema}
 
 
 def _header(header: Header) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from metriclake._errors import (
     JournalError,
     JournalFull,
     MetriclakeError,
+    NoRoom,
     NotAllowed,
     OverLimit,
     QuestionTooLarge,
@@ -74,6 +75,7 @@ _ANSWERS: tuple[tuple[type[MetriclakeError], int, str, dict[str, str]], ...] = (
     (QuestionTooLarge, 422, "The question needs more than it may use", {}),
     (OverLimit, 429, "Too many requests", _RETRY),
     (JournalFull, 429, "Too many requests", _RETRY),
+    (NoRoom, 503, "No room", _RETRY),
     (JournalError, 503, "Nothing was accepted", _RETRY),
     (MetriclakeError, 400, "Refused", {}),
 )

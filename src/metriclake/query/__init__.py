@@ -6,6 +6,7 @@ from metriclake.query.answer_cache import AnswerCache
 from metriclake.query.answers import Declared
 from metriclake.query.described import described
 from metriclake.query.desk import Desk
+from metriclake.query.export import Exports
 from metriclake.query.plan import plan
 from metriclake.query.question import Draft, Question, parse, read
 from metriclake.query.routes import Query
@@ -19,6 +20,7 @@ __all__ = [
     "Desk",
     "Draft",
     "Ending",
+    "Exports",
     "Query",
     "Question",
     "TurnTerms",

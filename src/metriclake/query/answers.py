@@ -19,6 +19,7 @@ from metriclake._errors import InvalidQuestion, MetriclakeError, NotAllowed, Que
 from metriclake.problems import refusal
 from metriclake.query.answer_cache import CacheKey
 from metriclake.query.arrange import arrange, as_text
+from metriclake.query.claims import allowed_of, check_metrics
 from metriclake.query.desk import Desk, Found, Outcome
 from metriclake.query.plan import Plan, Units, plan
 from metriclake.query.present import key_of, present
@@ -88,7 +89,7 @@ class Answers:
             asked[keys[-1]] = _Asked(draft, moment)
 
         def reads(reader: TenantReader, missing: Sequence[CacheKey]) -> Mapping[CacheKey, Outcome]:
-            metrics = allowed(claims, reader.known())
+            metrics = allowed_of(claims.metrics, reader.known())
             return _answered(
                 {key: asked[key] for key in missing}, reader, lambda one: _plan(claims, one, metrics, declared)
             )
@@ -103,19 +104,9 @@ class _Asked:
     moment: datetime
 
 
-def allowed(claims: TenantClaims, metrics: Mapping[str, Metric]) -> Mapping[str, Metric]:
-    """
-    Return those of a tenant's metrics that a token allows.
-    """
-    if claims.metrics is None:
-        return metrics
-    return {name: metric for name, metric in metrics.items() if name in claims.metrics}
-
-
 def _plan(claims: TenantClaims, asked: _Asked, metrics: Mapping[str, Metric], declared: Declared) -> Plan:
     metric = asked.draft.question.metric
-    if claims.metrics is not None and metric and metric not in claims.metrics:
-        raise NotAllowed("the tenant token does not allow this metric")
+    check_metrics(claims.metrics, [metric] if metric else [])
     return plan(asked.draft, metrics, declared.units(), asked.moment)
 
 

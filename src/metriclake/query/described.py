@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from metriclake.openapi import Answer, Content, Example, Operation
+from metriclake.query.described_rows import described_rows
 from metriclake.query.filters import MAX_FILTER_VALUES, MAX_FILTERS
 from metriclake.query.question import AGGREGATES, COMPARISONS, FILLS, MAX_GROUPS, MAX_LIMIT, MAX_NAME, MAX_QUERIES
 from metriclake.store import Bucket
@@ -241,4 +242,5 @@ def described() -> tuple[Operation, ...]:
             answers={200: Answer("The catalogue", schema=Catalog)},
             problems=(401, 403, 429, 503),
         ),
+        *described_rows(),
     )

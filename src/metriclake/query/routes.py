@@ -5,7 +5,6 @@ The query API: one question, and the catalogue; each for the tenant of the token
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -14,17 +13,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from metriclake._errors import InvalidBody, NotAllowed
+from metriclake._errors import InvalidBody
 from metriclake.problems import as_encoded
 from metriclake.query.answer_cache import CacheKey
-from metriclake.query.answers import Answers, Declared, allowed
+from metriclake.query.answers import Answers, Declared
 from metriclake.query.arrange import as_text
+from metriclake.query.claims import allowed_of, claims_of
 from metriclake.query.desk import Desk, Outcome
 from metriclake.query.plan import Units
 from metriclake.query.present import catalog_key
 from metriclake.query.question import read, read_many
 from metriclake.store import Metric, TenantReader
-from metriclake.tokens import TenantClaims, verify_tenant
+from metriclake.tokens import TenantClaims
 
 _MAX_QUESTION_BYTES = 256 * 1024
 
@@ -80,7 +80,7 @@ class Query:
 
         def reads(reader: TenantReader, _keys: Sequence[CacheKey]) -> Mapping[CacheKey, Outcome]:
             units = declared.units()
-            found = [_described(metric, units) for metric in allowed(claims, reader.metrics()).values()]
+            found = [_described(metric, units) for metric in allowed_of(claims.metrics, reader.metrics()).values()]
             return {key: msgspec.json.encode(found)}
 
         found = await self._desk.get(claims.tenant_id, [key], reads)
@@ -89,13 +89,7 @@ class Query:
         return as_encoded(b'{"tenant":' + msgspec.json.encode(about) + b',"metrics":' + found[key].body() + b"}")
 
     def _claims(self, request: Request) -> TenantClaims:
-        claims = verify_tenant(request.headers.get("authorization"), self._signing_key, now=datetime.now(UTC))
-        origin = request.headers.get("origin")
-        if claims.origin is not None and origin is not None and origin != claims.origin:
-            raise NotAllowed("the tenant token is bound to another origin than this page's")
-        if claims.dashboards is not None:
-            raise NotAllowed("tokens that are bound to dashboards are not in this version of metriclake yet")
-        return claims
+        return claims_of(request, self._signing_key)
 
 
 def _described(metric: Metric, units: Units) -> dict[str, Any]:

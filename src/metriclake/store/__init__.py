@@ -4,7 +4,7 @@ The time-series store: dimensions, measures, time; a logical table per tenant. A
 
 from metriclake.store.bounds import Bounds, Spent
 from metriclake.store.catalogue import Catalogue, Metric, Place
-from metriclake.store.engine import READERS, Engine, fsync_folder
+from metriclake.store.engine import EXPORTERS, READERS, Engine, fsync_folder
 from metriclake.store.export import ExportReader, Extract
 from metriclake.store.formats import ArrowFormat, CsvFormat, Format, NdjsonFormat, ParquetFormat
 from metriclake.store.load import Arrival, Loader, Outcome
@@ -25,6 +25,7 @@ from metriclake.store.selection import (
 from metriclake.store.table import prepare
 
 __all__ = [
+    "EXPORTERS",
     "READERS",
     "Aggregate",
     "Answer",
