@@ -54,15 +54,15 @@ from metriclake.admin import Admin, LakeAdmin, RulesAdmin
 from metriclake.books import STORE, Books
 from metriclake.connection import Connections, ConnectionTerms, raise_files
 from metriclake.crashpoints import arm
-from metriclake.destinations import DestinationLoop, StoreDestination
+from metriclake.destinations import DestinationLoop, Outcome, StoreDestination
 from metriclake.disk import DiskGauge, Room
-from metriclake.entry import Entry, Position
+from metriclake.entry import Announcement, Entry, Position
 from metriclake.gateway import Allowance, Gateway, Ids, Limiter, Rate, accept_events
 from metriclake.intake import Intake
 from metriclake.journal import SqliteJournal
 from metriclake.pipeline import FieldSpec, LoadedPipeline, load
 from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
-from metriclake.query import AnswerCache, Declared, Desk, Ending, Exports, Query, Turns, TurnTerms, share
+from metriclake.query import AnswerCache, Declared, Desk, Ending, Exports, Live, Query, Turns, TurnTerms, share
 from metriclake.request_id import RequestIds
 from metriclake.rules import Rule, Trap, traps
 from metriclake.spec import duration, size
@@ -70,6 +70,7 @@ from metriclake.store import (
     READERS,
     Bounds,
     Catalogue,
+    ChangesReader,
     Engine,
     ExportReader,
     Loader,
@@ -248,7 +249,7 @@ class Server:
         self._telemetry = Telemetry(self._facts)
         _warn(configured)
         files = raise_files()
-        self.connections = Connections(lambda: self._configured.connection_terms(files))
+        self.connections = Connections(lambda: self._configured.connection_terms(files), self._leave)
         self._plans: dict[int, Plan] = {configured.plan.version: configured.plan}
         with contextlib.ExitStack() as opened:
             self._lock = opened.enter_context(_locked(data))
@@ -298,12 +299,20 @@ class Server:
             self._journal,
             self._lake.get,
             self._stream.announced,
+            self._delivered,
             again=REDELIVERED_OBJECTS if self._unclean else 0,
         )
         self._exports = Exports(
             lambda tenant: ExportReader(self._engine, self._catalogue, tenant, tiers=self._loader.tiers),
             self.keys.signing,
             self._loaded,
+        )
+        self._live = Live(
+            self.keys.signing,
+            self._changed,
+            self._journal.identity,
+            self._loaded(),
+            lambda: self.connections.terms.most,
         )
 
     def start(self) -> None:
@@ -380,11 +389,26 @@ class Server:
         configured = self._configured
         return Declared(configured.plan.version, lambda: configured.declared)
 
+    def _leave(self) -> None:
+        self._live.close()
+
     def _loaded(self) -> int:
         """
         Return the last object that the store has whole.
         """
         return self._journal.checkpoint(STORE).number
+
+    def _changed(self, tenant: str, number: int) -> list[str]:
+        return ChangesReader(self._engine, self._catalogue, tenant, tiers=self._loader.tiers).since(number)
+
+    def _delivered(self, announcement: Announcement, outcome: Outcome) -> None:
+        """
+        Tell those who listen which metrics have new rows, now that they can be read.
+        """
+        changed: dict[str, set[str]] = {}
+        for tenant, metric in outcome.counters.get("stored", {}):
+            changed.setdefault(tenant, set()).add(metric)
+        self._live.delivered(announcement.number, changed)
 
     def app(self) -> Starlette:
         """
@@ -429,7 +453,7 @@ class Server:
         preview = Preview(self._lake, lambda: self._configured.plan, self._edited)
         rules = RulesAdmin(self.keys.admin, lambda text: explain_event(text, self._configured), preview.slice)
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
-        asked = [*query.routes(), *self._exports.routes()]
+        asked = [*query.routes(), *self._exports.routes(), *self._live.routes()]
         internal = [*admin.routes(), *lake.routes(), *rules.routes()]
         own = [*health, *self._telemetry.routes()]
         return [*own, *gateway.routes(), *asked, *internal, *charts.routes()]

@@ -112,6 +112,26 @@ def test_what_goes_in_by_every_form_comes_out_as_the_same_numbers(server: Runnin
     assert dict(server.ask("main", **asked)) == by_day
 
 
+def test_a_stream_tells_of_what_can_be_read_by_then(server: Running) -> None:
+    """
+    Who listens hears of a metric when its events are counted: the export and the answer have them at once.
+    """
+    bearer = {"Authorization": f"Bearer {server.token('listening')}"}
+    with server.client.stream("GET", "/v1/stream", headers=bearer) as stream:
+        heard = (line.partition(": ")[2] for line in stream.iter_lines() if line.startswith("data: "))
+        assert json.loads(next(heard))["metrics"] is None
+        server.post(
+            "/v1/events", lines(*(upload("listening", f"e{index}") for index in range(3)), upload("quiet", "q"))
+        )
+        told = json.loads(next(heard))
+        exported = server.client.get("/v1/export", params={"format": "ndjson"}, headers=bearer)
+        counted = server.ask("listening", metric=METRIC, range={"last": "2d"})
+
+    assert told == {"metric": METRIC}
+    assert sorted(json.loads(line)["event_id"] for line in exported.text.splitlines()) == ["e0", "e1", "e2"]
+    assert counted == [[3]]
+
+
 def test_metric_events_go_in_as_they_are(server: Running) -> None:
     """
     What is in the unified schema already is validated, enriched and stored.

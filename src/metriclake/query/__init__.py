@@ -7,6 +7,7 @@ from metriclake.query.answers import Declared
 from metriclake.query.described import described
 from metriclake.query.desk import Desk
 from metriclake.query.export import Exports
+from metriclake.query.live import Live
 from metriclake.query.plan import plan
 from metriclake.query.question import Draft, Question, parse, read
 from metriclake.query.routes import Query
@@ -21,6 +22,7 @@ __all__ = [
     "Draft",
     "Ending",
     "Exports",
+    "Live",
     "Query",
     "Question",
     "TurnTerms",

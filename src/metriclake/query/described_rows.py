@@ -1,10 +1,10 @@
 """
-What exports say about themselves in the OpenAPI document.
+What exports and live streams say about themselves in the OpenAPI document.
 """
 
 from __future__ import annotations
 
-from metriclake.openapi import Answer, Operation, Parameter
+from metriclake.openapi import Answer, Header, Operation, Parameter
 from metriclake.query.wanted import FileFormat
 
 _MOMENT = {"type": "string", "format": "date-time"}
@@ -42,6 +42,17 @@ def described_rows() -> tuple[Operation, ...]:
             key="tenantToken",
             parameters=_PARAMETERS,
             answers=_EXPORTED,
+            problems=_PROBLEMS,
+        ),
+        Operation(
+            "/v1/stream",
+            "get",
+            "query",
+            "Tell as it happens which of the tenant's metrics have new data",
+            key="tenantToken",
+            headers=(Header("Last-Event-ID", "The last event's id, to hear what was missed", "0123abcd-17"),),
+            parameters=(_METRIC,),
+            answers={200: Answer("Server-sent events, until the token ends", "text/event-stream", {"type": "string"})},
             problems=_PROBLEMS,
         ),
     )

@@ -4,6 +4,7 @@ The time-series store: dimensions, measures, time; a logical table per tenant. A
 
 from metriclake.store.bounds import Bounds, Spent
 from metriclake.store.catalogue import Catalogue, Metric, Place
+from metriclake.store.changes import ChangesReader
 from metriclake.store.engine import EXPORTERS, READERS, Engine, fsync_folder
 from metriclake.store.export import ExportReader, Extract
 from metriclake.store.formats import ArrowFormat, CsvFormat, Format, NdjsonFormat, ParquetFormat
@@ -34,6 +35,7 @@ __all__ = [
     "Bounds",
     "Bucket",
     "Catalogue",
+    "ChangesReader",
     "Condition",
     "Constant",
     "CsvFormat",
