@@ -31,6 +31,7 @@ from metriclake._config import DataDirectory, Environment
 from metriclake._errors import MetriclakeError
 from metriclake.app import Configured, Server, configure, publish, running
 from metriclake.connection import Config, Connections
+from metriclake.in_process import InProcess
 from metriclake.request_id import current
 from metriclake.tokens import Keys, load_keys
 
@@ -341,6 +342,6 @@ async def reach(
     app = server.app()
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://in-process", timeout=_TIMEOUT) as client,
+        httpx.AsyncClient(transport=InProcess(app), base_url="http://in-process", timeout=_TIMEOUT) as client,
     ):
         yield Reached(client, server.keys)
