@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+import msgspec
+
 from metriclake._errors import Fault, InvalidQuestion
 from metriclake.query.filters import MAX_FILTER_VALUES
 from metriclake.query.names import unknown
@@ -115,7 +117,7 @@ def file_name(wanted: Wanted, tenant: str, range_: tuple[datetime, datetime]) ->
     """
     what = wanted.metrics[0] if len(wanted.metrics) == 1 else "metrics"
     parts = [tenant, what]
-    if wanted.last is not None or wanted.start is not None:
+    if wanted != replace(wanted, last=None, start=None, end=None):
         parts += [moment.strftime("%Y-%m-%d") for moment in range_]
     letters = (letter if letter.isalnum() or letter in "-_." else "-" for letter in "_".join(parts))
     return f"{''.join(letters)}.{wanted.form}"
@@ -164,16 +166,39 @@ def _quality(text: str) -> float:
 
 def _range(given: dict[str, str], faults: list[Fault]) -> tuple[timedelta | None, datetime | None, datetime | None]:
     """
-    Read a range as a question's; without any it is all time.
+    Read a range: the time back from now, or a start and an end, each open where it is not there.
     """
-    if not given:
-        return None, None, None
+    if "last" in given and len(given) > 1:
+        faults.append(Fault("last", "does not stand beside `from` or `to`"))
+    elif "last" in given:
+        return _last(given, faults), None, None
+    start, end = _moment(given, "from", faults), _moment(given, "to", faults)
+    if start is not None and end is not None and not start < end:
+        faults.append(Fault("from", "must lie before `to`"))
+    return None, start, end
+
+
+def _last(given: dict[str, str], faults: list[Fault]) -> timedelta | None:
     try:
-        question = parse({"metric": "any", "range": given})
+        return parse({"metric": "any", "range": given}).last
     except InvalidQuestion as error:
-        faults.extend(Fault(found.place.removeprefix("range."), found.what, found.hint) for found in error.faults)
-        return None, None, None
-    return question.last, question.start, question.end
+        faults.extend(replace(fault, place="last") for fault in error.faults)
+        return None
+
+
+def _moment(given: dict[str, str], key: str, faults: list[Fault]) -> datetime | None:
+    if key not in given:
+        return None
+    try:
+        moment = msgspec.convert(given[key], datetime)
+    except msgspec.ValidationError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        faults.append(Fault(key, "must be RFC 3339 text with an offset", "such as 2026-01-31T00:00:00Z"))
+        return None
+    if not EARLIEST <= moment <= LATEST:
+        faults.append(Fault(key, f"lies outside {EARLIEST:%Y} to {LATEST:%Y}"))
+    return moment
 
 
 def _filters(texts: Sequence[str], faults: list[Fault]) -> dict[str, tuple[str, ...]]:
