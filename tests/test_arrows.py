@@ -42,6 +42,7 @@ WIRING = frozenset(
         "put",
         "lake_commands",
         "query_commands",
+        "tenant_commands",
         "rules_commands",
     }
 )

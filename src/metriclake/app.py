@@ -50,7 +50,7 @@ from metriclake._errors import (
     MetriclakeError,
 )
 from metriclake._version import __version__
-from metriclake.admin import Admin, LakeAdmin, RulesAdmin
+from metriclake.admin import Admin, LakeAdmin, RulesAdmin, TenantsAdmin
 from metriclake.books import STORE, Books
 from metriclake.connection import Connections, ConnectionTerms, raise_files
 from metriclake.crashpoints import arm
@@ -76,6 +76,7 @@ from metriclake.store import (
     Loader,
     TenantReader,
     fsync_folder,
+    holdings,
     prepare,
 )
 from metriclake.stream import (
@@ -398,6 +399,23 @@ class Server:
         """
         return self._journal.checkpoint(STORE).number
 
+    def _held(self, after: str, limit: int) -> dict[str, Any]:
+        """
+        Return what the store holds of the next tenants, as the admin route answers it.
+        """
+        found, following = holdings(self._engine, after, limit)
+        tenants = [
+            {
+                "tenant": one.tenant,
+                "metrics": one.metrics,
+                "rows": one.rows,
+                "first_time": one.first,
+                "last_time": one.last,
+            }
+            for one in found
+        ]
+        return {"tenants": tenants, "next": following}
+
     def _changed(self, tenant: str, number: int) -> list[str]:
         return ChangesReader(self._engine, self._catalogue, tenant, tiers=self._loader.tiers).since(number)
 
@@ -454,7 +472,8 @@ class Server:
         rules = RulesAdmin(self.keys.admin, lambda text: explain_event(text, self._configured), preview.slice)
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
         asked = [*query.routes(), *self._exports.routes(), *self._live.routes()]
-        internal = [*admin.routes(), *lake.routes(), *rules.routes()]
+        tenants = TenantsAdmin(self.keys.admin, self._held, self._exports.export_of)
+        internal = [*admin.routes(), *lake.routes(), *rules.routes(), *tenants.routes()]
         own = [*health, *self._telemetry.routes()]
         return [*own, *gateway.routes(), *asked, *internal, *charts.routes()]
 

@@ -35,6 +35,7 @@ from metriclake.cli_output import (
     print_preview,
     print_refused,
     print_status,
+    print_tenants,
 )
 from metriclake.event import DropReason
 from metriclake.importing import MOST_BYTES, Wishes, import_template
@@ -47,6 +48,7 @@ from metriclake.rules_commands import preview as previewed
 from metriclake.rules_commands import test_pattern
 from metriclake.serve import Reached, check_host, listen, log_to_stderr, pipeline_of, reach, run
 from metriclake.spec import duration
+from metriclake.tenant_commands import STDOUT, export_tenant, list_tenants
 from metriclake.tokens import ingest_key, load_keys, mint_tenant
 
 _P = ParamSpec("_P")
@@ -428,6 +430,57 @@ def _refused(which: dict[str, str | None]) -> dict[str, Any]:
 
 def _given(asked: dict[str, str | None]) -> dict[str, Any]:
     return {key: value for key, value in asked.items() if value is not None}
+
+
+@main.group()
+def tenant() -> None:
+    """
+    Look after tenants.
+    """
+
+
+@tenant.command("ls")
+@_file
+@_data
+@_json
+@_said
+def tenant_ls(config: Path | None, root: Path, *, as_json: bool) -> None:
+    """
+    List the tenants of which the store has rows: their metrics, how many rows, the first and the last time.
+    """
+    found = _run(_with_server(config, root, list_tenants))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_tenants(found)
+
+
+@tenant.command("export")
+@click.argument("name", metavar="TENANT")
+@click.option("--metric", "metrics", multiple=True, help="Only this metric; repeatable.")
+@click.option("--from", "start", default=None, help="From this time on, such as 2026-01-31T12:00:00Z.")
+@click.option("--to", "end", default=None, help="Before this time.")
+@click.option("--format", "form", type=click.Choice(["csv", "ndjson", "parquet", "arrow"]), default="csv",
+              show_default=True, help="The file's format.")  # fmt: skip
+@click.option("--exact", is_flag=True, help="Leave text in CSV as it is, also what a spreadsheet would run.")
+@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), default=None,
+              help="The file; - is standard output.  [default: named after the tenant, in this folder]")  # fmt: skip
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@_file
+@_data
+@_said
+def tenant_export(  # noqa: PLR0913 - one for each option
+    *, name: str, metrics: tuple[str, ...], start: str | None, end: str | None, form: str, exact: bool,
+    out: Path | None, force: bool, config: Path | None, root: Path,
+) -> None:  # fmt: skip
+    """
+    Write all rows of TENANT to a file, as of one moment. A file that is there is whole.
+    """
+    given = _given({"from": start, "to": end, "csv": "exact" if exact else None})
+    asked = {"format": form, "metric": list(metrics), **given}
+    found = _run(_with_server(config, root, lambda reached: export_tenant(reached, name, asked, out, force=force)))
+    said = f"{found['rows']:,} rows, {found['bytes']:,} bytes"
+    click.echo(said if out == STDOUT else f"wrote {found['file']}: {said}", err=out == STDOUT)
 
 
 @main.group()

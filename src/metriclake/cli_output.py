@@ -117,6 +117,21 @@ def print_errors(found: dict[str, Any]) -> None:
     _console().print(table if found["errors"] else "nothing was refused")
 
 
+def print_tenants(found: dict[str, Any]) -> None:
+    """
+    Print what the store holds of each tenant.
+    """
+    table = Table("tenant")
+    for name in ("metrics", "rows"):
+        table.add_column(name, justify="right")
+    for name in ("first time", "last time"):
+        table.add_column(name)
+    for one in found["tenants"]:
+        numbers = (f"{len(one['metrics']):,}", f"{one['rows']:,}")
+        table.add_row(escape(one["tenant"]), *numbers, one["first_time"], one["last_time"])
+    _console().print(table if found["tenants"] else "the store has rows of no tenant")
+
+
 def print_explanation(found: dict[str, Any]) -> None:
     """
     Print what becomes of an event at each rule.

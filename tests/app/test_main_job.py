@@ -518,7 +518,7 @@ def test_a_signal_flushes_what_was_accepted(tmp_path: Path, number: signal.Signa
 
 def test_commands_work_without_a_server(tmp_path: Path) -> None:
     """
-    Where no server runs, `put`, `status`, `query` and `token` open the data directory themselves.
+    Where no server runs, `put`, `status`, `query`, `tenant` and `token` open the data directory themselves.
     """
     folder = write_pipeline(tmp_path)
     commands, data = Commands(folder), ("--data", "data")
@@ -533,4 +533,7 @@ def test_commands_work_without_a_server(tmp_path: Path) -> None:
     assert status["balanced"]
     asked = ("query", "--tenant", "acme", "--metric", METRIC, "--measure", "new_findings_count", *data)
     assert commands.json(*asked, "--group-by", "tenant_name")["rows"] == [["Acme Inc.", 2.5]]
+    exported = commands.run("tenant", "export", "acme", "--format", "ndjson", "-o", "-", *data)
+    assert [json.loads(line)["event_id"] for line in exported.splitlines()] == ["1"]
+    assert [found["rows"] for found in commands.json("tenant", "ls", *data)["tenants"]] == [1]
     assert len(commands.run("token", "tenant", "acme", *data).splitlines()[-1].split(".")) == 3

@@ -6,5 +6,6 @@ from metriclake.admin.described import described
 from metriclake.admin.lake import LakeAdmin
 from metriclake.admin.routes import Admin
 from metriclake.admin.rules import RulesAdmin
+from metriclake.admin.tenants import TenantsAdmin
 
-__all__ = ["Admin", "LakeAdmin", "RulesAdmin", "described"]
+__all__ = ["Admin", "LakeAdmin", "RulesAdmin", "TenantsAdmin", "described"]

@@ -8,7 +8,7 @@ import msgspec
 
 from metriclake.admin.lake import RetryTerms
 from metriclake.admin.rules import PreviewTerms
-from metriclake.openapi import Answer, Content, Example, Operation
+from metriclake.openapi import Answer, Content, Example, Operation, Parameter
 
 
 class Took(msgspec.Struct):
@@ -47,6 +47,27 @@ class Usage(msgspec.Struct):
     since: str
     tenants: list[TenantTook]
     total: Took
+
+
+class Holds(msgspec.Struct):
+    """
+    What the store holds of one tenant: its metrics by name, how many rows, the first and the last time among them.
+    """
+
+    tenant: str
+    metrics: list[str]
+    rows: int
+    first_time: str
+    last_time: str
+
+
+class Tenants(msgspec.Struct):
+    """
+    A slice of the tenants, by name; `next` is empty at the end.
+    """
+
+    tenants: list[Holds]
+    next: str
 
 
 _PAGE = {200: Answer("The page", "text/html", {"type": "string"})}
@@ -121,6 +142,34 @@ _RULES = (
         problems=(400, 401),
     ),
 )
+_TENANTS = (
+    Operation(
+        "/v1/admin/tenants",
+        "get",
+        "admin",
+        "List what the store holds of each tenant",
+        key="adminKey",
+        parameters=(Parameter("after", "The tenant after which to go on: `next` of the slice before"),),
+        answers={200: Answer("A slice of the answer, with `next` where to go on", schema=Tenants)},
+        problems=(401, 503),
+    ),
+    Operation(
+        "/v1/admin/tenants/{tenant}/export",
+        "get",
+        "admin",
+        "Return a tenant's rows as a file, with the parameters of `/v1/export`",
+        key="adminKey",
+        answers={
+            200: Answer(
+                "The rows as a file, in chunks; whole only where the last chunk has come",
+                "*/*",
+                {"type": "string"},
+                {"Content-Disposition": "The file's name", "X-Rows": "How many rows there are"},
+            )
+        },
+        problems=(400, 401, 422, 503),
+    ),
+)
 
 
 def described() -> tuple[Operation, ...]:
@@ -148,6 +197,7 @@ def described() -> tuple[Operation, ...]:
         ),
         *_LAKE,
         *_RULES,
+        *_TENANTS,
         Operation("/admin", "get", "pages", "Return the internal page, a shell without data", answers=_PAGE),
         Operation(
             "/admin/{file}", "get", "pages", "Return a file of the internal page", answers=_ASSET, problems=(404,)

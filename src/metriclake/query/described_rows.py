@@ -42,7 +42,7 @@ def described_rows() -> tuple[Operation, ...]:
             key="tenantToken",
             parameters=_PARAMETERS,
             answers=_EXPORTED,
-            problems=_PROBLEMS,
+            problems=(*_PROBLEMS, 422),
         ),
         Operation(
             "/v1/stream",

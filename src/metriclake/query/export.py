@@ -21,7 +21,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from metriclake._errors import MetriclakeError
+from metriclake._errors import Fault, InvalidQuestion, MetriclakeError
+from metriclake.event import is_tenant_id
 from metriclake.query.claims import allowed_of, check_metrics, claims_of
 from metriclake.query.places import Places
 from metriclake.query.streamed import Cut, Streamed
@@ -127,7 +128,13 @@ class Exports:
     async def export_of(self, request: Request, tenant: str) -> Response:
         """
         Export what a tenant has, for the admin key, which the caller has checked.
+
+        Raises InvalidQuestion where the store has nothing of it: a wrong name must not look like an empty export.
         """
+        if not is_tenant_id(tenant) or not await self._read(self._reader(tenant).metrics):
+            raise InvalidQuestion(
+                (Fault("tenant", "the store has nothing of this tenant", "see GET /v1/admin/tenants"),)
+            )
         return await self._answer(request, tenant, None, ADMIN_KEY)
 
     async def _answer(self, request: Request, tenant: str, allowed: frozenset[str] | None, by: str) -> Response:

@@ -8,6 +8,7 @@ from metriclake.store.changes import ChangesReader
 from metriclake.store.engine import EXPORTERS, READERS, Engine, fsync_folder
 from metriclake.store.export import ExportReader, Extract
 from metriclake.store.formats import ArrowFormat, CsvFormat, Format, NdjsonFormat, ParquetFormat
+from metriclake.store.holdings import Holding, holdings
 from metriclake.store.load import Arrival, Loader, Outcome
 from metriclake.store.reader import TenantReader
 from metriclake.store.selection import (
@@ -44,6 +45,7 @@ __all__ = [
     "ExportReader",
     "Extract",
     "Format",
+    "Holding",
     "Loader",
     "Measure",
     "Metric",
@@ -58,5 +60,6 @@ __all__ = [
     "TenantReader",
     "Term",
     "fsync_folder",
+    "holdings",
     "prepare",
 ]
