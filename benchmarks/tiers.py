@@ -24,7 +24,19 @@ from typing import Any
 
 import msgspec
 
-from metriclake.store import Aggregate, Arrival, Catalogue, Engine, Loader, Measure, Selection, TenantReader, prepare
+from metriclake._config import ROLLUP_FROM
+from metriclake.store import (
+    Aggregate,
+    Arrival,
+    Catalogue,
+    Engine,
+    Loader,
+    Measure,
+    RollupSets,
+    Selection,
+    TenantReader,
+    prepare,
+)
 from metriclake.tiers import Stay, Tiers
 
 OBJECT_ROWS = 12_000
@@ -47,7 +59,7 @@ class Store:
         self.engine = Engine(folder)
         prepare(self.engine, tiers, self.now)
         self.catalogue = Catalogue(self.engine)
-        self.loader = Loader(self.engine, self.catalogue, tiers)
+        self.loader = Loader(self.engine, self.catalogue, tiers, RollupSets(self.engine, lambda: ROLLUP_FROM))
         self.number = 0
 
     def load(

@@ -265,3 +265,37 @@ def test_schema_reads_what_check_reads() -> None:
     )
     for wrong in wrongs:
         assert list(schema.iter_errors(wrong)) != []
+
+
+@pytest.mark.parametrize(
+    ("written", "rollups"),
+    [
+        ("", ((), ("kind",), ("region",))),
+        (", rollup: true", ((), ("kind",), ("region",))),
+        (", rollup: false", ()),
+        (", rollup: []", ((),)),
+        (", rollup: [region, kind]", (("region", "kind"),)),
+        (", rollup: [[], [tenant_plan]]", ((), ("tenant_plan",))),
+    ],
+)
+def test_rollups_of_a_metric(written: str, rollups: tuple[tuple[str, ...], ...]) -> None:
+    """
+    A metric has a rollup without dimensions and one for each that it declares, unless it says otherwise.
+    """
+    fields = "metadata: {tenant_id: $.t, event_id: $.i, kind: $.k, region: $.r}, data: {event_time: $.time}"
+    text = f"metrics: {{m: {{pattern: {{source: [s]}}, {fields}{written}}}}}\n"
+
+    assert parse(text, FILE, {}).pipeline.metrics["m"].rollups == rollups
+
+
+def test_rollups_of_many_dimensions_are_few() -> None:
+    """
+    Of very many dimensions the first ones have a rollup by default.
+    """
+    fields = ", ".join(f"d{index}: $.d" for index in range(20))
+    metadata = f"{{tenant_id: $.t, {fields}}}"
+    text = f"metrics: {{m: {{pattern: {{source: [s]}}, metadata: {metadata}, data: {{event_time: $.t}}}}}}\n"
+
+    found = parse(text, FILE, {}).pipeline.metrics["m"].rollups
+
+    assert found == ((), *((f"d{index}",) for index in range(7)))

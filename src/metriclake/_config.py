@@ -32,6 +32,15 @@ JOURNAL_QUOTA_BYTES = 2 * 1024 * 1024 * 1024
 REDELIVERED_OBJECTS = 64
 """Objects that are loaded once more after an unclean end: to no effect, unless a power cut has taken some of them."""
 
+ROLLUP_FROM = 50_000
+"""Events of a metric from which on a tenant gets its rollups; fewer are read as fast from the rows."""
+
+MAX_ROLLUPS = 8
+"""Rollups of one metric: each is built of every event."""
+
+MAX_ROLLUP_DIMENSIONS = 8
+"""Dimensions of one rollup: the table has so many columns for them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Environment:

@@ -63,6 +63,7 @@ from metriclake.journal import SqliteJournal
 from metriclake.pipeline import FieldSpec, LoadedPipeline, load
 from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
 from metriclake.query import AnswerCache, Declared, Desk, Ending, Exports, Live, Query, Turns, TurnTerms, share
+from metriclake.repeat import Repeat
 from metriclake.request_id import RequestIds
 from metriclake.rules import Rule, Trap, traps
 from metriclake.spec import duration, size
@@ -74,6 +75,8 @@ from metriclake.store import (
     Engine,
     ExportReader,
     Loader,
+    Rollups,
+    RollupSets,
     TenantReader,
     fsync_folder,
     holdings,
@@ -109,6 +112,7 @@ from metriclake.watch import Watcher
 _LOG = logging.getLogger(__name__)
 _MEGABYTE = 1024 * 1024
 _CORES = os.cpu_count() or 1
+_ROLLUP_SECONDS = 2.0
 _LOCK_TRIES = 10
 _LOCK_PAUSE_SECONDS = 0.02
 
@@ -123,6 +127,14 @@ class Configured:
     plan: Plan
     directory: Directory
     text: str
+
+    @property
+    def rollups(self) -> dict[str, tuple[tuple[str, ...], ...]]:
+        """
+        Return the dimensions of each rollup that the file asks for, by metric.
+        """
+        pipeline = self.loaded.pipeline
+        return {name: metric.rollups for name, metric in pipeline.metrics.items()} if pipeline.store.rollups else {}
 
     @property
     def declared(self) -> dict[tuple[str, str], str | None]:
@@ -287,7 +299,11 @@ class Server:
             self._limits,
             composer,
         )
-        self._loader = Loader(self._engine, self._catalogue, store.tiers())
+        self._sets = RollupSets(self._engine, lambda: self._configured.loaded.pipeline.store.rollup_from)
+        self._sets.declare(configured.rollups)
+        self._loader = Loader(self._engine, self._catalogue, store.tiers(), self._sets)
+        self._rollups = Rollups(self._engine, self._catalogue, self._sets, lambda: self._loader.tiers)
+        self._building = Repeat("rollups", _ROLLUP_SECONDS, self._rollups.turn)
         self._desk = Desk(
             self._reader,
             self.fresh_as_of,
@@ -322,6 +338,7 @@ class Server:
         """
         self._stream.start()
         self._loading.start()
+        self._building.start()
         self._watcher.start()
         self._gauge.start()
 
@@ -333,6 +350,7 @@ class Server:
         self._watcher.stop()
         self._stream.stop()
         self._loading.stop()
+        self._building.stop()
         self._data.unclean.unlink(missing_ok=True)
         self._opened.close()
 
@@ -372,6 +390,7 @@ class Server:
     def _swap(self, fresh: Configured) -> None:
         self._journal.keep_pipeline(fresh.plan.version, fresh.text)
         self._plans[fresh.plan.version] = fresh.plan
+        self._sets.declare(fresh.rollups)
         self._configured = fresh
         self._refused = None
         _LOG.info("the pipeline file is in force", extra={"version": fresh.plan.version})
@@ -379,7 +398,7 @@ class Server:
 
     def _reader(self, tenant: str) -> TenantReader:
         bounds = self._configured.bounds(tenant)
-        return TenantReader(self._engine, self._catalogue, tenant, bounds, self._loader.tiers)
+        return TenantReader(self._engine, self._catalogue, tenant, bounds, self._loader.tiers, self._sets)
 
     def _turn_terms(self, tenant: str) -> TurnTerms:
         limits = self._configured.loaded.pipeline.query.limits_of(tenant)
@@ -515,8 +534,7 @@ class Server:
         Return the answer of `metriclake status --json`.
         """
         stages = {
-            name: {"lag_seconds": round(lag, 3), "waiting": waiting}
-            for name, (lag, waiting) in (("stream", self._stream.lag), ("store", self._loading.lag))
+            name: {"lag_seconds": round(lag, 3), "waiting": waiting} for name, (lag, waiting) in self._lags().items()
         }
         pipeline = {"version": self._configured.plan.version, "refused": self._refused}
         books = self.books()
@@ -525,6 +543,17 @@ class Server:
             **books.as_json(),
             "pipeline": pipeline,
             "directory": _directory_state(self._configured.directory.state(), books),
+            "rollups": [
+                {
+                    "metric": one.metric,
+                    "dimensions": one.dimensions,
+                    "interval": one.grain.name.lower(),
+                    "tenants": len(self._sets.tenants(one.id)),
+                    "waiting": self._sets.waiting(one),
+                }
+                for one in self._sets.live
+                if self._sets.tenants(one.id)
+            ],
             "failures": self._failures(),
         }
 
@@ -534,12 +563,18 @@ class Server:
         """
         return self._desk.usage.as_json()
 
+    def _lags(self) -> dict[str, tuple[float, int]]:
+        """
+        Return how far the stages are behind: seconds, and what waits.
+        """
+        return {"stream": self._stream.lag, "store": self._loading.lag, "rollups": self._sets.lag}
+
     def _facts(self) -> Facts:
         """
         Return what `/metrics` says.
         """
         books = self.books()
-        lags = {"stream": self._stream.lag, "store": self._loading.lag}
+        lags = self._lags()
         return Facts(
             lags={name: lag for name, (lag, _) in lags.items()},
             waiting={name: waiting for name, (_, waiting) in lags.items()},

@@ -44,6 +44,10 @@ def print_status(found: dict[str, Any]) -> None:
     for name, stage in found["stages"].items():
         console.print(f"{name}: {stage['waiting']} waiting, {stage['lag_seconds']:.1f} s behind")
     console.print(_directory(found["directory"]))
+    for rollup in found.get("rollups", []):
+        over = ", ".join(rollup["dimensions"]) or "no dimensions"
+        told = f"{rollup['tenants']:,} tenants, {rollup['waiting']:,} objects waiting"
+        console.print(f"rollup of {escape(rollup['metric'])} by {rollup['interval']} over {escape(over)}: {told}")
     for failure in found.get("failures", []):
         console.print(f"[red]{failure}[/red]")
     console.print("the books balance" if found["balanced"] else "[red]the books do not balance[/red]")

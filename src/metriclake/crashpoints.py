@@ -27,6 +27,8 @@ class CrashPoint(StrEnum):
     ANNOUNCE = "announce"
     INSERT = "insert"
     CHECKPOINT = "checkpoint"
+    ROLL = "roll"
+    ROLLED = "rolled"
 
 
 class _Armed:

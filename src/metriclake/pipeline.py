@@ -23,7 +23,7 @@ from typing import Annotated, Any, ClassVar, Literal, Union, cast
 import msgspec
 import yaml
 
-from metriclake._config import MAX_EVENT_BYTES
+from metriclake._config import MAX_EVENT_BYTES, MAX_ROLLUP_DIMENSIONS, MAX_ROLLUPS, ROLLUP_FROM
 from metriclake._errors import Fault, InvalidPipeline
 from metriclake.destination_specs import KINDS, DestinationSpec
 from metriclake.event import is_field_name, is_metric_name, is_tenant_id
@@ -144,6 +144,7 @@ class StoreSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     The time-series store: its engine, how long rows stay on the hot volume, and when they leave.
 
     `metrics` and `tenants` have lengths of their own: a tenant's win over a metric's, a metric's over those of all.
+    Rollups of a metric are kept for the tenants that have `rollup_from` events of it, unless `rollups` is false.
     """
 
     url: str | None = None
@@ -151,6 +152,8 @@ class StoreSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     retention: Duration = "365d"
     metrics: dict[str, StaySpec] = {}
     tenants: dict[str, StaySpec] = {}
+    rollups: bool = True
+    rollup_from: Annotated[int, msgspec.Meta(ge=0, le=10**12)] = ROLLUP_FROM
 
     def tiers(self) -> Tiers:
         """
@@ -184,7 +187,8 @@ class MetricSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     One metric: the rule (bus, pattern, input) that makes its metric events of domain events.
 
     The input is the short form, `metadata` and `data`; or EventBridge's, `input_path`, or `input_paths` with
-    `input_template`. With EventBridge's `data` says no more than the types and units of measures.
+    `input_template`. With EventBridge's `data` says no more than the types and units of measures. `rollup` names the
+    dimensions of a rollup, or of several in a list of lists; or says that there are none, or the usual ones.
     """
 
     unless: ClassVar[dict[str, tuple[str, ...]]] = dict.fromkeys(
@@ -198,7 +202,21 @@ class MetricSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     input_path: str | None = None
     input_paths: dict[str, str] = {}
     input_template: str | None = None
+    rollup: bool | list[str | list[str]] = True
     description: str | None = None
+
+    @property
+    def rollups(self) -> tuple[tuple[str, ...], ...]:
+        """
+        Return the dimensions of each of the metric's rollups.
+
+        Where the file does not name them: one without dimensions, and one for each of the first that are declared.
+        """
+        if isinstance(self.rollup, bool):
+            own = [name for name in self.metadata if name != "event_id" and not name.startswith(_RESERVED_PREFIX)]
+            return ((), *((name,) for name in own[: MAX_ROLLUPS - 1])) if self.rollup else ()
+        nested = [tuple(one) for one in self.rollup if isinstance(one, list)]
+        return tuple(nested) or (tuple(one for one in self.rollup if isinstance(one, str)),)
 
     @property
     def as_eventbridge(self) -> bool:
@@ -727,6 +745,7 @@ def _check_metric(name: str, metric: MetricSpec, document: _Document) -> None:
     place: Place = ("metrics", name)
     if not is_metric_name(name):
         document.fault(place, f"`{name}` cannot name a metric", "1 to 128 of letters, digits and _ . : -")
+    _check_rollup((*place, "rollup"), metric, document)
     if metric.as_eventbridge:
         _check_input(place, name, metric, document)
         return
@@ -739,6 +758,44 @@ def _check_metric(name: str, metric: MetricSpec, document: _Document) -> None:
                 what = "needs either `path` or `value`"
                 document.fault((*place, part, key), what, "a path such as $.detail.size, or a constant")
             _check_field((*place, part, key), key, spec, document)
+
+
+def _check_rollup(place: Place, metric: MetricSpec, document: _Document) -> None:
+    given = metric.rollup
+    if isinstance(given, bool):
+        return
+    if len({type(one) for one in given}) > 1:
+        document.fault(place, "is a list of dimensions, or a list of such lists", "such as [severity, region]")
+        return
+    several = metric.rollups != (tuple(given),)
+    if several and len(given) > MAX_ROLLUPS:
+        document.fault(place, f"has more than {MAX_ROLLUPS} rollups", "each is built of every event")
+    seen: list[set[str]] = []
+    for index, dimensions in enumerate(metric.rollups):
+        at = (*place, index) if several else place
+        if set(dimensions) in seen:
+            document.fault(at, "names the dimensions of another rollup again", "leave one of the two out")
+        seen.append(set(dimensions))
+        if len(dimensions) > MAX_ROLLUP_DIMENSIONS:
+            document.fault(at, f"has more than {MAX_ROLLUP_DIMENSIONS} dimensions", "name those that are asked about")
+        for position, name in enumerate(dimensions):
+            _check_rolled((*at, position), name, dimensions[:position], metric, document)
+
+
+def _check_rolled(place: Place, name: str, before: tuple[str, ...], metric: MetricSpec, document: _Document) -> None:
+    """
+    Check a dimension of a rollup: one of the metric's, or an attribute of the tenant.
+    """
+    if name in before:
+        document.fault(place, f"`{name}` stands here a second time", "leave one of the two out")
+    elif name in ("tenant_id", "event_id"):
+        document.fault(place, f"`{name}` is no dimension that can be asked about", "leave it out")
+    elif not is_field_name(name):
+        document.fault(place, "cannot name a dimension", "1 to 60 of letters, digits and _ . : -")
+    elif not (name in metric.metadata or name.startswith(_RESERVED_PREFIX) or metric.as_eventbridge):
+        near = difflib.get_close_matches(name, metric.metadata, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else "name one that stands below `metadata`"
+        document.fault(place, f"there is no dimension `{name}`", hint)
 
 
 def _check_input(place: Place, name: str, metric: MetricSpec, document: _Document) -> None:

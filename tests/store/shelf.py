@@ -15,8 +15,20 @@ import msgspec
 from metriclake._errors import MetriclakeError
 from metriclake.books import Counts
 from metriclake.event import Measure, MetricEvent
-from metriclake.store import Aggregate, Catalogue, Engine, Loader, Outcome, Selection, TenantReader, prepare
+from metriclake.store import (
+    Aggregate,
+    Catalogue,
+    Engine,
+    Loader,
+    Outcome,
+    Rollups,
+    RollupSets,
+    Selection,
+    TenantReader,
+    prepare,
+)
 from metriclake.store import Measure as Named
+from metriclake.store.rollups.table import Grain
 from metriclake.tiers import Tiers
 from patience import until
 
@@ -81,8 +93,12 @@ class Shelf:
     tiers: Tiers = TIERS
     engine: Engine = field(init=False)
     catalogue: Catalogue = field(init=False)
+    sets: RollupSets = field(init=False)
     loader: Loader = field(init=False)
+    rollups: Rollups = field(init=False)
     number: int = 0
+    least: int = 0
+    grains: tuple[Grain, ...] = (Grain.QUARTER,)
 
     def __post_init__(self) -> None:
         """
@@ -100,8 +116,16 @@ class Shelf:
         except MetriclakeError:
             self.engine.close()
             raise
+        self.begin()
+
+    def begin(self) -> None:
+        """
+        Begin with what the store has, as another process does.
+        """
         self.catalogue = Catalogue(self.engine)
-        self.loader = Loader(self.engine, self.catalogue, self.tiers)
+        self.sets = RollupSets(self.engine, lambda: self.least, self.grains)
+        self.loader = Loader(self.engine, self.catalogue, self.tiers, self.sets)
+        self.rollups = Rollups(self.engine, self.catalogue, self.sets, lambda: self.tiers)
 
     def reopen(self) -> None:
         """
@@ -157,6 +181,12 @@ class Shelf:
         Return a tenant's reader.
         """
         return TenantReader(self.engine, self.catalogue, tenant, tiers=self.tiers)
+
+    def rolled_reader(self, tenant: str) -> TenantReader:
+        """
+        Return a tenant's reader that knows of rollups.
+        """
+        return TenantReader(self.engine, self.catalogue, tenant, tiers=self.tiers, sets=self.sets)
 
     def value(self, tenant: str, aggregate: str, measure: str | None = None, metric: str = "uploads") -> object:
         """

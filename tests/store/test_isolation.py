@@ -12,6 +12,8 @@ import pytest
 
 from metriclake._errors import StoreError
 from metriclake.store import Aggregate, Bucket, Condition, Dimension, Measure, Operator, Selection
+from metriclake.store.columns import Statement
+from metriclake.store.reader import CLOSED_TABLES, TENANT_TABLES
 from metriclake.store.table import FORMAT
 from metriclake.tiers import Stay, Tiers
 from store.shelf import NOW, TIERS, Shelf, event
@@ -30,11 +32,13 @@ def _tenants(shelf: Shelf) -> None:
     """
     hour = timedelta(hours=1)
     shelf.retain(Tiers(TIERS.hot, TIERS.retention, {"hidden_metric": Stay(hot=hour)}, {"tenant-a": Stay(hot=hour)}))
+    shelf.sets.declare({"uploads": (("hidden", "kind"),)})
     shelf.load(
         event("tenant-a", "secret-1", dimensions={"hidden": "secret"}, salary=99.0),
         event("tenant-a", "secret-2", metric="hidden_metric", salary=99.0),
         event("tenant-b", "own-1", dimensions={"kind": "x"}, size=1.0),
     )
+    shelf.rollups.catch_up()
 
 
 def sabotaged(shelf: Shelf, sql: str, **settings: Any) -> list[tuple[Any, ...]]:
@@ -82,14 +86,39 @@ def test_a_tenant_sees_its_own_metrics_and_fields(shelf: Shelf) -> None:
 )
 def test_a_tenant_counts_no_row_of_another(shelf: Shelf, parts: dict[str, Any]) -> None:
     """
-    A selection that knows another tenant's names still counts only what is the reader's own.
+    A selection that knows another tenant's names still counts only what is the reader's own, also of a rollup.
     """
     selection = Selection(**{"aggregate": Aggregate.COUNT, "start": START, "end": END, **parts})
 
-    rows = shelf.reader("tenant-b").select(selection).rows
+    for reader in (shelf.reader("tenant-b"), shelf.rolled_reader("tenant-b")):
+        rows = reader.select(selection).rows
 
-    assert sum(row[-1] for row in rows) <= 1
-    assert not any("secret" in row for row in rows)
+        assert sum(row[-1] for row in rows) <= 1
+        assert not any("secret" in row for row in rows)
+
+
+def test_the_engine_fences_a_rollup_whose_condition_is_another_tenant(shelf: Shelf) -> None:
+    """
+    A statement over a rollup and its rows that names another tenant finds nothing of it.
+    """
+    reader = shelf.rolled_reader("tenant-b")
+    selection = Selection("uploads", Aggregate.COUNT, START, END, group_by=("hidden",))
+    statement = Statement()
+    reader._tenant = "tenant-a"
+    text = reader._text(selection, statement)
+    reader._tenant = "tenant-b"
+
+    assert text.rolled
+    assert reader._read(text.sql(), statement) == []
+
+
+def test_every_table_is_fenced(shelf: Shelf) -> None:
+    """
+    Each table of the store is filtered by tenant or closed.
+    """
+    tables = {name for (name,) in shelf.engine.rows("SELECT name FROM system.tables WHERE database = 'metriclake'")}
+
+    assert tables == {*TENANT_TABLES, *CLOSED_TABLES}
 
 
 @pytest.mark.parametrize(
@@ -120,6 +149,13 @@ def test_a_tenant_counts_no_row_of_another(shelf: Shelf, parts: dict[str, Any]) 
         "SELECT tenant FROM metriclake.metrics ORDER BY tenant LIMIT 1 BY tenant",
         "SELECT arrayJoin(groupUniqArray(tenant)) FROM metriclake.metrics",
         "SELECT tenant FROM metriclake.metrics SETTINGS max_threads = 1",
+        "SELECT tenant FROM metriclake.rollups",
+        "SELECT tenant FROM metriclake.rollups FINAL",
+        "SELECT tenant FROM metriclake.rollups FINAL WHERE tenant = 'tenant-a' OR 1",
+        "SELECT tenant FROM metriclake.rollups PREWHERE set = 1 AND tenant != ''",
+        "SELECT d0 FROM metriclake.rollups WHERE d0 != ''",
+        "SELECT r.tenant FROM metriclake.metrics AS m RIGHT JOIN metriclake.rollups AS r ON m.metric = r.metric",
+        "SELECT tenant FROM metriclake.metrics UNION ALL SELECT tenant FROM metriclake.rollups FINAL",
     ],
 )
 def test_the_engine_fences_a_statement_without_a_tenant(shelf: Shelf, sql: str) -> None:
@@ -194,6 +230,7 @@ def test_a_table_function_reads_nothing_of_others(shelf: Shelf, tmp_path: Path, 
         "metriclake.incoming",
         "metriclake.staged",
         "metriclake.judged",
+        "metriclake.rollup_sets",
         "system.processes",
         "system.query_log",
         "system.text_log",

@@ -170,7 +170,7 @@ def test_what_is_older_than_retention_is_expired(shelf: Shelf) -> None:
     A metric event beyond retention is counted as expired and not stored.
     """
     now = datetime.now(UTC)
-    loader = Loader(shelf.engine, shelf.catalogue, Tiers(timedelta(days=1), timedelta(days=30)))
+    loader = Loader(shelf.engine, shelf.catalogue, Tiers(timedelta(days=1), timedelta(days=30)), shelf.sets)
     events = [event("old", "1", time=now - timedelta(days=31)), event("old", "2", time=now - timedelta(days=29))]
     shelf.number += 1
 
@@ -185,7 +185,7 @@ def test_a_row_that_a_first_try_stored_does_not_expire_in_the_second(shelf: Shel
     A load that is redone so late that its rows are beyond retention still counts those that it had stored.
     """
     now = datetime.now(UTC)
-    loader = Loader(shelf.engine, shelf.catalogue, Tiers(timedelta(days=1), timedelta(days=30)))
+    loader = Loader(shelf.engine, shelf.catalogue, Tiers(timedelta(days=1), timedelta(days=30)), shelf.sets)
     events = [event("redone", "1", time=now - timedelta(days=29))]
     shelf.number += 1
     body, counted = lines(events), counts(events)

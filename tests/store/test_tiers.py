@@ -101,9 +101,8 @@ def test_a_month_goes_cold_by_itself(opened: Opened) -> None:
     month = NOW.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     for seconds in (2, 20, 200):  # until it is loaded before it is time to move
         begin = datetime.now(UTC)
-        shelf.loader = Loader(
-            shelf.engine, shelf.catalogue, Tiers(begin - month + timedelta(seconds=seconds), days(365))
-        )
+        tiers = Tiers(begin - month + timedelta(seconds=seconds), days(365))
+        shelf.loader = Loader(shelf.engine, shelf.catalogue, tiers, shelf.sets)
         last, first = f"last {seconds}", f"first {seconds}"
         shelf.load(event("a", last, time=month - timedelta(seconds=1)), event("a", first, time=month), now=begin)
         if shelf.volumes()[last] == "hot":
@@ -421,12 +420,12 @@ def test_a_newer_format_is_refused(opened: Opened) -> None:
     A store that a newer version has written is not opened, and not changed.
     """
     shelf = opened(USUAL)
-    shelf.engine.insert("meta", ["key", "value"], [("format", "3")])
+    shelf.engine.insert("meta", ["key", "value"], [("format", "4")])
 
     with pytest.raises(NewerFormat, match="upgrade"):
         prepare(shelf.engine, Tiers(days(1), days(2)), NOW)
 
-    assert dict(shelf.engine.rows("SELECT key, value FROM metriclake.meta FINAL"))["format"] == "3"
+    assert dict(shelf.engine.rows("SELECT key, value FROM metriclake.meta FINAL"))["format"] == "4"
 
 
 def test_an_empty_folder_becomes_a_store(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from metriclake._errors import StoreError
 from metriclake.event import MetricEvent
-from metriclake.store import Engine
+from metriclake.store import Aggregate, Engine, Selection
 from metriclake.tiers import Stay, Tiers
 from store.shelf import Shelf, event, fates
 
@@ -87,7 +87,7 @@ def test_rows_are_all_there_and_lie_where_they_belong(shelf: Shelf) -> None:
     assert set(shelf.rows("acme", "retention")) == {(365 * 86_400,)}
     assert set(shelf.rows("short", "retention")) <= {(30 * 86_400,)}
     assert {name: shelf.volumes()[name] for name in AGES} == {"new": "hot", "month": "cold", "year": "cold"}
-    assert dict(shelf.engine.rows("SELECT key, value FROM metriclake.meta FINAL"))["format"] == "2"
+    assert dict(shelf.engine.rows("SELECT key, value FROM metriclake.meta FINAL"))["format"] == "3"
 
 
 def test_what_is_beyond_its_own_retention_leaves(shelf: Shelf) -> None:
@@ -138,3 +138,23 @@ def test_an_upgrade_that_was_cut_off_is_begun_again(
     assert opened.rows("acme") == [("month",), ("new",), ("year",)]
     assert opened.engine.rows("SHOW TABLES FROM metriclake LIKE '%next'") == []
     opened.engine.close()
+
+
+def test_a_store_of_format_2_gets_rollups_of_its_rows(tmp_path: Path) -> None:
+    """
+    Rollups are made of what the store has already.
+    """
+    shelf = Shelf(tmp_path / "store", TIERS)
+    shelf.load(*(event("acme", name, time=NOW - timedelta(days=age)) for name, age in AGES.items()), now=NOW)
+    for table in ("rollups", "rollup_sets", "rollup_tenants"):
+        shelf.engine.command(f"DROP TABLE metriclake.{table} SYNC")
+    shelf.engine.insert("meta", ["key", "value"], [("format", "2")])
+
+    shelf.reopen()
+    shelf.sets.declare({"uploads": ((),)})
+    shelf.rollups.catch_up()
+    found = shelf.rolled_reader("acme").select(Selection("uploads", Aggregate.COUNT, NOW - timedelta(days=360), NOW))
+    shelf.engine.close()
+
+    assert found.rolled
+    assert found.rows == [(2,)]

@@ -292,7 +292,7 @@ def test_validate_and_load_agree_on_what_is_expired(still: Shelf, tiers: Tiers) 
     still.number += 1
 
     batch = sort([StoredEntry(1, EntryKind.METRICS, 0, len(sent), lines(sent))], seal, replace(PLAN, tiers=tiers))
-    loader = Loader(still.engine, still.catalogue, tiers)
+    loader = Loader(still.engine, still.catalogue, tiers, still.sets)
     outcome = loader.load(still.number, PLAN.version, lines(sent), counts(sent), {}, now)
 
     sql = f"SELECT event_id, tenant, metric, retention FROM metriclake.metrics WHERE object = {still.number}"  # noqa: S608 - a number of ours

@@ -164,7 +164,9 @@ def _encoded(made: Plan, answer: Answer) -> bytes:
     Return an answer as JSON, up to the end of `meta`: `_said` adds the rest.
     """
     columns = [{"name": column.name, "type": column.type, "unit": column.unit} for column in made.columns]
-    encoded = msgspec.json.encode({"columns": columns, "rows": arrange(made, answer), "meta": _covered(made)})
+    encoded = msgspec.json.encode(
+        {"columns": columns, "rows": arrange(made, answer), "meta": {**_covered(made), "rollup": answer.rolled}}
+    )
     return encoded.removesuffix(b"}}")
 
 

@@ -43,6 +43,7 @@ class Meta(msgspec.Struct, rename={"start": "from", "end": "to"}):
     start: str
     end: str
     interval: str
+    rollup: bool
     cached: bool
     fresh_as_of: str
     elapsed_ms: float

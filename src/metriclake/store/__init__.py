@@ -11,6 +11,8 @@ from metriclake.store.formats import ArrowFormat, CsvFormat, Format, NdjsonForma
 from metriclake.store.holdings import Holding, holdings
 from metriclake.store.load import Arrival, Loader, Outcome
 from metriclake.store.reader import TenantReader
+from metriclake.store.rollups.builder import Rollups
+from metriclake.store.rollups.sets import RollupSets
 from metriclake.store.selection import (
     Aggregate,
     Answer,
@@ -55,6 +57,8 @@ __all__ = [
     "Outcome",
     "ParquetFormat",
     "Place",
+    "RollupSets",
+    "Rollups",
     "Selection",
     "Spent",
     "TenantReader",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from metriclake.store.catalogue import ATTRIBUTE, DIMENSION, MEASURE, TEXT, Catalogue, Field, Place
@@ -29,6 +30,12 @@ class Statement:
         name = f"p{len(self.parameters)}"
         self.parameters[name] = value
         return f"{{{name}:{kind}}}"
+
+    def moment(self, value: datetime) -> str:
+        """
+        Take a moment into the parameters, to the microsecond; returns what stands for it in the text.
+        """
+        return f"fromUnixTimestamp64Micro({self.bind(int(value.timestamp() * 1_000_000), 'Int64')}, 'UTC')"
 
 
 class Columns:

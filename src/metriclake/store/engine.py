@@ -1,8 +1,8 @@
 """
 The connections to ClickHouse: in process by chDB, or to a server; the same client and the same SQL.
 
-One connection runs one statement at a time: readers borrow from a small pool, the loader has its own. A connection that
-has raised is thrown away, since an attempted `SET` can leave it unusable.
+One connection runs one statement at a time: readers borrow from a small pool, the loader has its own, and so has a
+`Session`. A connection that has raised is thrown away, since an attempted `SET` can leave it unusable.
 """
 
 from __future__ import annotations
@@ -228,6 +228,56 @@ def _quoted(value: Any) -> str:
     """
     text = str(value).replace("\\", "\\\\").replace("'", "\\'")
     return f"'{text}'"
+
+
+class Session:
+    """
+    A connection for the statements of one thread, beside the loader's; made at the first one, and anew after an error.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """
+        Its connections end with the engine's.
+        """
+        self._engine = engine
+        self._client: Any = None
+
+    def command(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, settings: Mapping[str, Any] | None = None
+    ) -> None:
+        """
+        Run a statement of ours.
+        """
+        with self._connected() as client, _mapped(sql):
+            client.command(sql, parameters=dict(parameters or {}), settings=dict(settings or {}))
+
+    def rows(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, settings: Mapping[str, Any] | None = None
+    ) -> list[Any]:
+        """
+        Ask.
+        """
+        with self._connected() as client, _mapped(sql):
+            return list(client.query(sql, parameters=dict(parameters or {}), settings=dict(settings or {})).result_rows)
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """
+        Insert a few rows of ours.
+        """
+        if rows:
+            with self._connected() as client, _mapped(table):
+                client.insert(f"{DATABASE}.{table}", rows, column_names=columns)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Any]:
+        if self._client is None:
+            self._client = self._engine._connect()  # noqa: SLF001 - a part of the engine
+        try:
+            yield self._client
+        except BaseException:
+            client, self._client = self._client, None
+            self._engine._discard(client)  # noqa: SLF001 - as above
+            raise
 
 
 def fsync_folder(folder: Path) -> None:

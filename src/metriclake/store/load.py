@@ -19,6 +19,7 @@ from metriclake.crashpoints import CrashPoint, reach
 from metriclake.store import aging
 from metriclake.store.catalogue import ATTRIBUTE, DIMENSION, MEASURE, TEXT, Catalogue, Field
 from metriclake.store.engine import DATABASE, Engine
+from metriclake.store.rollups.sets import RollupSets
 from metriclake.store.table import (
     DIMENSION_SLOTS,
     DOUBLE_SLOTS,
@@ -96,13 +97,16 @@ class Loader:
     The one writer of the store's rows.
     """
 
-    def __init__(self, engine: Engine, catalogue: Catalogue, tiers: Tiers) -> None:
+    def __init__(self, engine: Engine, catalogue: Catalogue, tiers: Tiers, sets: RollupSets) -> None:
         """
         `tiers` are those that the store is prepared with; rows beyond their retention are not stored.
+
+        `sets` hear of each object before it is loaded, and of each change of the tiers.
         """
         self._engine = engine
         self._catalogue = catalogue
         self._tiers = tiers
+        self._sets = sets
         self._turn = threading.Lock()
 
     @property
@@ -119,7 +123,10 @@ class Loader:
         Raises StoreError where the engine fails; what held before still holds then.
         """
         with self._turn:
-            retain(self._engine, tiers, now)
+            try:
+                retain(self._engine, tiers, now)
+            finally:
+                self._sets.retained()
             self._tiers = tiers
 
     def load(
@@ -145,7 +152,10 @@ class Loader:
         outcomes = []
         with self._turn:
             for _, group in groupby(arrivals, key=lambda arrival: arrival.version):
-                outcomes.extend(self._load(list(group), now))
+                batch = list(group)
+                numbers = [arrival.number for arrival in batch]
+                with self._sets.loading(min(numbers), max(numbers)):
+                    outcomes.extend(self._load(batch, now))
         return outcomes
 
     def _load(self, arrivals: list[Arrival], now: datetime) -> list[Outcome]:
@@ -166,6 +176,7 @@ class Loader:
             self._judge(hand)
             outcomes = self._outcomes(arrivals)
             self._insert(_Rows(hand, "stored"))
+        self._touch(arrivals)
         self._engine.sync_parts()
         reach(CrashPoint.INSERT)
         self._verify(arrivals, outcomes)
@@ -299,6 +310,21 @@ class Loader:
             " GROUP BY tenant, metric"
         )
         self._catalogue.known.meet(key for arrival in rows.arrivals for key in arrival.expected)
+
+    def _touch(self, arrivals: Sequence[Arrival]) -> None:
+        """
+        Tell the rollups into which quarters of an hour the lines at hand fall.
+        """
+        pairs = self._sets.touched({key for arrival in arrivals for key in arrival.expected})
+        if pairs:
+            found = self._engine.rows(
+                "SELECT metadata['tenant_id'] AS tenant, metric_name, toUnixTimestamp(toStartOfFifteenMinutes(time))"
+                f" FROM {DATABASE}.incoming WHERE time >= 0"
+                " AND (tenant, metric_name) IN {pairs:Array(Tuple(String, String))}"
+                " GROUP BY ALL",
+                {"pairs": sorted(pairs)},
+            )
+            self._sets.touch(found, max(arrival.number for arrival in arrivals))
 
     def _outcomes(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         fates: dict[int, dict[str, dict[Key, int]]] = {

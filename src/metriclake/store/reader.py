@@ -22,14 +22,17 @@ from metriclake.store.bounds import Bounds, Spent
 from metriclake.store.catalogue import ATTRIBUTE, DIMENSION, MEASURE, Catalogue, Metric
 from metriclake.store.columns import Statement
 from metriclake.store.engine import DATABASE, Engine
+from metriclake.store.rollups.cover import cover
+from metriclake.store.rollups.sets import RollupSets
+from metriclake.store.rollups.text import RolledText
 from metriclake.store.selection import Answer, Bucket, Selection
 from metriclake.store.statement import SelectionText, together
 from metriclake.tiers import Tiers
 
-TENANT_TABLES = ("metrics", "fields", "activity")
+TENANT_TABLES = ("metrics", "fields", "activity", "rollups", "rollup_tenants")
 """The tables with rows of tenants: each is filtered by the engine."""
 
-CLOSED_TABLES = ("meta", "slots", "incoming", "shapes", "staged", "judged")
+CLOSED_TABLES = ("meta", "slots", "incoming", "shapes", "staged", "judged", "rollup_sets")
 """The tables that no tenant may read: the engine shows them empty."""
 
 TELLING_TABLES = ("mutations", "processes")
@@ -50,11 +53,13 @@ class TenantReader:
         tenant_id: str,
         bounds: Bounds | None = None,
         tiers: Tiers | None = None,
+        sets: RollupSets | None = None,
     ) -> None:
         """
         `tenant_id` comes from a verified token. Raises InvalidToken for what cannot be a tenant.
 
-        What is beyond its retention by `tiers` is not shown, although the engine may take a day to remove it.
+        What is beyond its retention by `tiers` is not shown, although the engine may take a day to remove it. Without
+        `sets` all is read from the rows themselves.
         """
         if not is_tenant_id(tenant_id):
             raise InvalidToken("this is not a tenant id")
@@ -63,6 +68,7 @@ class TenantReader:
         self._tenant = tenant_id
         self._bounds = bounds or Bounds()
         self._tiers = tiers
+        self._sets = sets
         self.spent = Spent()
 
     def metrics(self) -> dict[str, Metric]:
@@ -108,8 +114,8 @@ class TenantReader:
         Answer a selection. Raises QuestionTooLarge where it needs more than the bounds allow.
         """
         statement = Statement()
-        found = self._read(self._text(selection, statement).sql(), statement)
-        return _answer(found, selection)
+        text = self._text(selection, statement)
+        return _answer(self._read(text.sql(), statement), text)
 
     def select_all(self, selections: Sequence[Selection]) -> list[Answer]:
         """
@@ -118,12 +124,13 @@ class TenantReader:
         if len(selections) < 2:
             return [self.select(selection) for selection in selections]
         statement = Statement()
+        texts = [self._text(selection, statement) for selection in selections]
         groups = max(len(selection.group_by) for selection in selections)
-        found = self._read(together([self._text(one, statement) for one in selections], groups), statement)
+        found = self._read(together(texts, groups), statement)
         rows: list[list[tuple[Any, ...]]] = [[] for _ in selections]
         for number, *row in found:
             rows[number].append(tuple(row))
-        return [_answer(_own(part, one), one) for part, one in zip(rows, selections, strict=True)]
+        return [_answer(_own(part, text.selection), text) for part, text in zip(rows, texts, strict=True)]
 
     def narrowed(self, parts: int) -> TenantReader:
         """
@@ -132,12 +139,21 @@ class TenantReader:
         What they use is counted here.
         """
         bounds = replace(self._bounds, seconds=self._bounds.seconds / parts)
-        found = TenantReader(self._engine, self._catalogue, self._tenant, bounds, self._tiers)
+        found = TenantReader(self._engine, self._catalogue, self._tenant, bounds, self._tiers, self._sets)
         found.spent = self.spent
         return found
 
     def _text(self, selection: Selection, statement: Statement) -> SelectionText:
-        return SelectionText(selection, self._catalogue, self._tenant, statement)
+        """
+        Return a selection as SQL, over a rollup where there is one that answers it.
+        """
+        found = None
+        if self._sets is not None:
+            rollups = self._sets.rollups(self._tenant, selection.metric)
+            found = cover(selection, rollups, self._oldest(selection.metric), self._sets.least())
+        if found is None:
+            return SelectionText(selection, self._catalogue, self._tenant, statement)
+        return RolledText(selection, found, self._catalogue, self._tenant, statement)
 
     def _read(self, sql: str, statement: Statement, bounds: Bounds | None = None) -> Sequence[tuple[Any, ...]]:
         bounds = bounds or self._bounds
@@ -170,6 +186,7 @@ class TenantReader:
         if self._tiers is not None:
             oldest = aging.oldest(self._tiers, self._tenant, "metric", datetime.now(UTC))
             filters[f"{DATABASE}.metrics"] += f" AND time > {oldest}"
+            filters[f"{DATABASE}.rollups"] += f" AND start > {oldest}"
         filters |= {f"{DATABASE}.{table}": "0" for table in CLOSED_TABLES}
         return filters | {f"system.{table}": "0" for table in TELLING_TABLES}
 
@@ -180,6 +197,7 @@ class TenantReader:
             "readonly": 1,
             **(bounds or self._bounds).settings(),
             "precise_float_parsing": 1,
+            "do_not_merge_across_partitions_select_final": 1,
         }
 
 
@@ -197,10 +215,11 @@ def _own(rows: Sequence[tuple[Any, ...]], selection: Selection) -> list[tuple[An
     return [(*(row[index] for index in kept), *row[-2:]) for row in rows]
 
 
-def _answer(found: Sequence[tuple[Any, ...]], selection: Selection) -> Answer:
+def _answer(found: Sequence[tuple[Any, ...]], text: SelectionText) -> Answer:
     """
     Return an answer: the rows of each period, moments of seconds, and one value of the two that stand for it.
     """
+    selection = text.selection
     periods: tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]] = ([], [])
     moments: dict[int, datetime] = {}
     for *key, whole, value in found:
@@ -210,7 +229,7 @@ def _answer(found: Sequence[tuple[Any, ...]], selection: Selection) -> Answer:
                 start = moments[key[0]] = datetime.fromtimestamp(key[0], UTC)
             key[0] = start
         period.append((*key, _value(whole, value)))
-    return Answer(*periods)
+    return Answer(*periods, rolled=text.rolled)
 
 
 def _value(whole: int | None, value: float | None) -> float | None:

@@ -172,6 +172,14 @@ class Selection:
     limit: int | None = None
 
     @property
+    def periods(self) -> tuple[tuple[datetime, datetime], ...]:
+        """
+        Return the stretches of time that are read.
+        """
+        period = (self.start, self.end)
+        return (period,) if self.before is None else (period, self.before)
+
+    @property
     def whole(self) -> bool:
         """
         Tell whether every value is an integer.
@@ -188,7 +196,9 @@ class Answer:
     What the engine answered: the rows (interval's start where one was asked, dimensions, value) in their order.
 
     `before` are those of the period before, where one was asked. An integer that 64 bits do not hold is a double.
+    `rolled` tells whether a rollup was read.
     """
 
     rows: Sequence[tuple[Any, ...]]
     before: Sequence[tuple[Any, ...]] = ()
+    rolled: bool = False

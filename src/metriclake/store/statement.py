@@ -36,16 +36,28 @@ class SelectionText:
     a double.
     """
 
+    rolled = False
+    """Whether a rollup is read."""
+
     def __init__(self, selection: Selection, catalogue: Catalogue, tenant: str, statement: Statement) -> None:
         """
         Parameters go into `statement`.
         """
         self._selection = selection
         self._tenant = tenant
+        self._statement = statement
         self._bind = statement.bind
+        self._moment = statement.moment
         self._columns = Columns(catalogue, selection.metric, statement)
         self._aggregates = Aggregates(self._columns, statement)
         self._conditions = Conditions(self._columns, statement)
+
+    @property
+    def selection(self) -> Selection:
+        """
+        Return what is selected.
+        """
+        return self._selection
 
     def sql(self) -> str:
         """
@@ -130,9 +142,6 @@ class SelectionText:
 
     def _within(self, start: datetime, end: datetime) -> str:
         return f"time >= {self._moment(start)} AND time < {self._moment(end)}"
-
-    def _moment(self, value: datetime) -> str:
-        return f"fromUnixTimestamp64Micro({self._bind(int(value.timestamp() * 1_000_000), 'Int64')}, 'UTC')"
 
 
 def together(texts: Sequence[SelectionText], groups: int) -> str:

@@ -14,9 +14,10 @@ import msgspec
 from metriclake._errors import NewerFormat
 from metriclake.store import aging, upgrade
 from metriclake.store.engine import DATABASE, POLICY, Engine
+from metriclake.store.rollups.table import rollup_tables
 from metriclake.tiers import Tiers
 
-FORMAT = 2
+FORMAT = 3
 DIMENSION_SLOTS = 16
 DOUBLE_SLOTS = 16
 INTEGER_SLOTS = 4
@@ -26,6 +27,11 @@ BY_DIMENSION = "by_dimension"
 The index by which a filter on a dimension leaves out the blocks of rows that do not have its values.
 
 One Bloom filter a dimension slot and block, all in one file of a part; see docs/decisions/0014-questions.md.
+"""
+
+PASSING = "passing"
+"""
+What the store's `meta` calls the tiers that no longer hold, and by which rows may still leave: rollups must know.
 """
 
 _FSYNC = "fsync_after_insert = 1, fsync_part_directory = 1"
@@ -140,6 +146,9 @@ def retain(engine: Engine, tiers: Tiers, now: datetime) -> None:
         return
     if noted is not None:
         before = msgspec.json.decode(noted, type=Tiers) if noted else None
+        passing = msgspec.json.decode(_meta(engine).get(PASSING, "[]"), type=list[Tiers])
+        passing += [tiers] if before is None else [before, tiers]
+        _note(engine, PASSING, msgspec.json.encode(passing, order="sorted").decode())
         _note(engine, "tiers", "")
         engine.sync_parts()
         change = aging.change(before, tiers, now)
@@ -197,4 +206,5 @@ def _tables() -> list[str]:
         f"CREATE OR REPLACE TABLE {DATABASE}.judged (row UInt64, object UInt64, tenant String, metric String,"
         f" time DateTime64(6, 'UTC'), event_id String, fate {key}, own UInt8)"
         " ENGINE = Memory",
+        *rollup_tables(_FSYNC),
     ]
