@@ -17,15 +17,23 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from metriclake.books import STORE, STREAM
-from metriclake.destination_specs import DestinationSpec, MappingSpec, SegmentSpec, ServiceSpec, WebhookSpec
+from metriclake.destination_specs import (
+    DestinationSpec,
+    MappingSpec,
+    MixpanelSpec,
+    SegmentSpec,
+    ServiceSpec,
+    WebhookSpec,
+)
 from metriclake.event import is_field_name, is_metric_name
 from metriclake.public_address import is_address, is_public
-from metriclake.spec import duration
+from metriclake.spec import duration, size
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - what a secret begins with, and none
 _LEAST_BYTES, _MOST_BYTES = 24, 64
 _ALWAYS = frozenset({"metadata.tenant_id", "metadata.event_id", "data.event_time"})
+_MIXPANEL_OWN = frozenset({"time", "distinct_id", "ip", "token"})
 _ENRICHED = "metadata.tenant_"
 _FORM = "a field is `metadata.` and a dimension, or `data.` and a measure"
 
@@ -59,6 +67,9 @@ def check_destination(name: str, spec: DestinationSpec, declared: Mapping[str, F
         _check_service(spec, say)
     if isinstance(spec, SegmentSpec):
         check_field(("user",), spec.user, spec, declared, say)
+    if isinstance(spec, MixpanelSpec):
+        check_field(("distinct_id",), spec.distinct_id, spec, declared, say)
+        _check_mixpanel(spec, say)
     if isinstance(spec, WebhookSpec):
         _check_webhook(spec, say)
 
@@ -157,6 +168,17 @@ def _check_url(url: str, say: Say) -> None:
 
 def _printable(url: str) -> bool:
     return all(" " < sign < "\x7f" for sign in url)
+
+
+def _check_mixpanel(spec: MixpanelSpec, say: Say) -> None:
+    if spec.token is None and spec.service_account is None:
+        say((), "needs `token` or `service_account`", "the token is in the project's settings")
+    if spec.group_key in _MIXPANEL_OWN or spec.group_key.startswith("$"):
+        say(("group_key",), f"`{spec.group_key}` is a property of Mixpanel's own", "such as `company_id`")
+    if not 64 * 1024 <= size(spec.bytes) <= 10 * 1024 * 1024:
+        say(("bytes",), "must be at least 64KB and at most 10MB")
+    if not 1024 <= size(spec.event_bytes) <= 1024 * 1024:
+        say(("event_bytes",), "must be at least 1KB and at most 1MB")
 
 
 def _check_webhook(spec: WebhookSpec, say: Say) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from metriclake.spec import Duration, Spec
+from metriclake.spec import Duration, Size, Spec
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 
@@ -81,6 +81,41 @@ class SegmentSpec(ServiceSpec, frozen=True, forbid_unknown_fields=True, kw_only=
     integrations: dict[str, bool] = {}
 
 
+class MixpanelAccountSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    A service account of Mixpanel's, and the project that it sends to.
+    """
+
+    username: Text
+    secret: Text
+    project_id: Text
+
+    def __repr__(self) -> str:
+        """
+        Return nothing that may be a secret.
+        """
+        return "MixpanelAccountSpec(…)"
+
+
+class MixpanelSpec(ServiceSpec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    Mixpanel: a project's token, or a service account, or both.
+
+    `distinct_id` is the field that names the user; `group_key` the property that has the tenant. `profiles` sends
+    tenants' attributes as group profiles, which needs the token. The last three are limits of a request.
+    """
+
+    token: Text | None = None
+    service_account: MixpanelAccountSpec | None = None
+    region: Literal["us", "eu", "in"] = "us"
+    distinct_id: str | None = None
+    group_key: Annotated[str, msgspec.Meta(min_length=1, max_length=255)] = "tenant_id"
+    profiles: bool = True
+    events: Annotated[int, msgspec.Meta(ge=1, le=2_000)] = 2_000
+    bytes: Size = "10MB"
+    event_bytes: Size = "1MB"
+
+
 class WebhookSpec(ServiceSpec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     A receiver of webhooks. It is signed with every one of `secrets`, so that one can be replaced by another.
@@ -111,6 +146,7 @@ class PythonSpec(DestinationSpec, frozen=True, forbid_unknown_fields=True, kw_on
 
 KINDS: dict[str, type[DestinationSpec]] = {
     "segment": SegmentSpec,
+    "mixpanel": MixpanelSpec,
     "webhook": WebhookSpec,
     "python": PythonSpec,
 }

@@ -4,6 +4,8 @@ Metric events as the lake has them, for the tests of destinations.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from metriclake.destinations import Batch, Destination, Record
@@ -13,7 +15,7 @@ TIME = "2026-03-01T12:00:00.000000Z"
 SECONDS = 1_772_366_400
 
 
-def an_event(number: int = 1, **change: str) -> MetricEvent:
+def an_event(number: int = 1, **change: Any) -> MetricEvent:
     """
     Return a metric event; `change` is of its dimensions, `metric` and `time` aside.
     """

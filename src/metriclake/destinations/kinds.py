@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metriclake.destination_specs import DestinationSpec, PythonSpec, SegmentSpec, WebhookSpec
+from metriclake.destination_specs import DestinationSpec, MixpanelSpec, PythonSpec, SegmentSpec, WebhookSpec
 from metriclake.destinations.destination import Destination
+from metriclake.destinations.mixpanel import MixpanelDestination
 from metriclake.destinations.python import PythonDestination
 from metriclake.destinations.segment import SegmentDestination
 from metriclake.destinations.webhook import WebhookDestination
@@ -22,6 +23,8 @@ def destination_of(name: str, spec: DestinationSpec, folder: Path) -> Destinatio
     match spec:
         case SegmentSpec():
             return SegmentDestination(name, spec)
+        case MixpanelSpec():
+            return MixpanelDestination(name, spec)
         case WebhookSpec():
             return WebhookDestination(name, spec)
         case PythonSpec():

@@ -105,10 +105,13 @@ class SegmentDestination:
         """
         Return how Segment deletes.
         """
+        if self._spec.user is None:
+            how = "Segment deletes by userId only, and these have none: they stay until the workspace's retention"
+            return Erasure(possible=False, how=f"{how} ends")
         return Erasure(
             possible=True,
-            how="Segment deletes by userId, with a regulation of its Public API (SUPPRESS_WITH_DELETE, a token of the"
-            " workspace's): for tracks without a user the tenant's anonymousId is given there by hand",
+            how="Segment deletes by userId, with a regulation of its Public API (SUPPRESS_WITH_DELETE, and a token of"
+            " the workspace's); calls without a userId stay",
         )
 
     def records(self, event: MetricEvent) -> Iterator[Record]:
