@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from metriclake.books import STORE, STREAM
 from metriclake.destination_specs import (
     DestinationSpec,
+    HubSpotSpec,
     MappingSpec,
     MixpanelSpec,
     SegmentSpec,
@@ -33,6 +34,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - what a secret begins with, and none
 _LEAST_BYTES, _MOST_BYTES = 24, 64
 _ALWAYS = frozenset({"metadata.tenant_id", "metadata.event_id", "data.event_time"})
+_HUBSPOT_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _MIXPANEL_OWN = frozenset({"time", "distinct_id", "ip", "token"})
 _ENRICHED = "metadata.tenant_"
 _FORM = "a field is `metadata.` and a dimension, or `data.` and a measure"
@@ -70,6 +72,8 @@ def check_destination(name: str, spec: DestinationSpec, declared: Mapping[str, F
     if isinstance(spec, MixpanelSpec):
         check_field(("distinct_id",), spec.distinct_id, spec, declared, say)
         _check_mixpanel(spec, say)
+    if isinstance(spec, HubSpotSpec):
+        _check_hubspot(spec, declared, say)
     if isinstance(spec, WebhookSpec):
         _check_webhook(spec, say)
 
@@ -179,6 +183,18 @@ def _check_mixpanel(spec: MixpanelSpec, say: Say) -> None:
         say(("bytes",), "must be at least 64KB and at most 10MB")
     if not 1024 <= size(spec.event_bytes) <= 1024 * 1024:
         say(("event_bytes",), "must be at least 1KB and at most 1MB")
+
+
+def _check_hubspot(spec: HubSpotSpec, declared: Mapping[str, Fields], say: Say) -> None:
+    if spec.events is not None:
+        check_field(("events", "email"), spec.events.email, spec, declared, say)
+        if spec.events.match is None and spec.events.email is None:
+            say(("events",), "needs `match` or `email`", "an event belongs to a company or to a contact")
+    for metric, mapping in (spec.metrics or {}).items():
+        for name in mapping.properties or {}:
+            if not _HUBSPOT_NAME.fullmatch(name):
+                place = ("metrics", metric, "properties", name)
+                say(place, f"`{name}` cannot name a property of HubSpot's", "a to z, 0 to 9 and _, and a letter first")
 
 
 def _check_webhook(spec: WebhookSpec, say: Say) -> None:

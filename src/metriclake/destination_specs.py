@@ -15,6 +15,9 @@ from metriclake.spec import Duration, Size, Spec
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 
 
+HubSpotName = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,49}$")]
+
+
 class RetrySpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     When a record that was not taken becomes a dead letter: after `tries` where others are taken, after `within` always.
@@ -116,6 +119,43 @@ class MixpanelSpec(ServiceSpec, frozen=True, forbid_unknown_fields=True, kw_only
     event_bytes: Size = "1MB"
 
 
+class HubSpotCompaniesSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    Tenants as companies: `key` is the company's unique property that has the tenant's id.
+    """
+
+    key: HubSpotName = "tenant_id"
+
+
+class HubSpotEventsSpec(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    Metric events as custom events of the account `hub_id`.
+
+    `match` is the event's property that is matched with a company's, and gets the tenant's id; `email` is the field
+    that names a contact.
+    """
+
+    hub_id: Annotated[int, msgspec.Meta(ge=1)]
+    match: HubSpotName | None = None
+    email: str | None = None
+
+
+class HubSpotSpec(ServiceSpec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    HubSpot: a private app's token. Companies unless only `events` is there; both where both are.
+
+    `version` is that of the paths: a date, or v3. `unknown` is what becomes of events that may have been taken: a dead
+    letter, or another try, after which they may be there twice.
+    """
+
+    token: Text
+    version: Annotated[str, msgspec.Meta(pattern=r"^(v3|\d{4}-\d{2})$")] = "2026-03"
+    companies: HubSpotCompaniesSpec | None = None
+    events: HubSpotEventsSpec | None = None
+    requests_per_ten_seconds: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+    unknown: Literal["dead", "retry"] = "dead"
+
+
 class WebhookSpec(ServiceSpec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     A receiver of webhooks. It is signed with every one of `secrets`, so that one can be replaced by another.
@@ -147,6 +187,7 @@ class PythonSpec(DestinationSpec, frozen=True, forbid_unknown_fields=True, kw_on
 KINDS: dict[str, type[DestinationSpec]] = {
     "segment": SegmentSpec,
     "mixpanel": MixpanelSpec,
+    "hubspot": HubSpotSpec,
     "webhook": WebhookSpec,
     "python": PythonSpec,
 }

@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 LEAST: dict[str, dict[str, Any]] = {
     "segment": {"write_key": "k"},
     "mixpanel": {"token": "t"},
+    "hubspot": {"token": "t"},
     "webhook": {"url": "https://example.com", "secrets": ["whsec_" + "A" * 32]},
     "python": {"call": "destinations.metric_events:an_event"},
 }

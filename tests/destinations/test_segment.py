@@ -223,6 +223,7 @@ def test_a_full_batch_is_within_the_limits(twin: SegmentTwin, segment: SegmentDe
         (Status(429, {"Retry-After": "999999999"}), ("retry", "429"), 3600),
         (Status(429, {"Retry-After": "soon", "X-RateLimit-Reset": "later"}), ("retry", "429"), None),
         (Status(503, {"Retry-After": "2.5"}), ("retry", "503"), 2.5),
+        (Status(504, stored=True), ("retry", "504"), None),
     ],
 )
 def test_failures(

@@ -30,6 +30,7 @@ MOST_PAUSE_SECONDS = 3600.0
 """However long a service wants to be left alone, it is asked again after this."""
 
 _MOST_DETAIL = 200
+_MOST_READ = 2000
 _LEAST_HIDDEN = 3
 _NOT_SENT = (
     httpx.ConnectError,
@@ -247,13 +248,20 @@ def scrubbed(text: object, records: Sequence[Record]) -> str:
     """
     Return a service's words without the values of the records that they are about, at most 200 characters of them.
     """
-    said = str(text or "")[: 10 * _MOST_DETAIL]
-    for record in records:
-        for value in sorted(_texts(record.body), key=len, reverse=True):
-            if value in said:
+    words = _on_one_line(str(text or ""))
+    said, cut = words[:_MOST_READ], len(words) > _MOST_READ
+    if said:
+        hidden = sorted({value for record in records for value in _texts(record.body)}, key=len, reverse=True)
+        while any(value in said for value in hidden):
+            for value in hidden:
                 said = said.replace(value, "…")
-    said = " ".join("".join(sign if sign.isprintable() else " " for sign in said).split())
+    if cut and len(said) <= _MOST_DETAIL:
+        said = said[: said.rfind("…") + 1]
     return said if len(said) <= _MOST_DETAIL else said[: _MOST_DETAIL - 1] + "…"
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
 def _texts(body: bytes) -> set[str]:
@@ -271,6 +279,6 @@ def _texts(body: bytes) -> set[str]:
             left.extend(value.values())
         elif isinstance(value, list):
             left.extend(value)
-        elif value is not None and not isinstance(value, bool) and len(str(value)) >= _LEAST_HIDDEN:
-            found.add(str(value))
-    return found
+        elif value is not None and not isinstance(value, bool):
+            found.add(_on_one_line(str(value)))
+    return {text for text in found if len(text) >= _LEAST_HIDDEN}

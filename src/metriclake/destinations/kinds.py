@@ -6,8 +6,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metriclake.destination_specs import DestinationSpec, MixpanelSpec, PythonSpec, SegmentSpec, WebhookSpec
+from metriclake.destination_specs import (
+    DestinationSpec,
+    HubSpotSpec,
+    MixpanelSpec,
+    PythonSpec,
+    SegmentSpec,
+    WebhookSpec,
+)
 from metriclake.destinations.destination import Destination
+from metriclake.destinations.hubspot import HubSpotDestination
 from metriclake.destinations.mixpanel import MixpanelDestination
 from metriclake.destinations.python import PythonDestination
 from metriclake.destinations.segment import SegmentDestination
@@ -25,6 +33,8 @@ def destination_of(name: str, spec: DestinationSpec, folder: Path) -> Destinatio
             return SegmentDestination(name, spec)
         case MixpanelSpec():
             return MixpanelDestination(name, spec)
+        case HubSpotSpec():
+            return HubSpotDestination(name, spec)
         case WebhookSpec():
             return WebhookDestination(name, spec)
         case PythonSpec():
