@@ -13,8 +13,17 @@ import pytest
 
 from metriclake import _config, pipeline
 from metriclake.cli import main
-from metriclake.destination_specs import KINDS, DestinationSpec, MappingSpec, RetrySpec
+from metriclake.destination_specs import (
+    KINDS,
+    DestinationSpec,
+    HubSpotCompaniesSpec,
+    HubSpotEventsSpec,
+    MappingSpec,
+    MixpanelAccountSpec,
+    RetrySpec,
+)
 from metriclake.event import DropReason
+from metriclake.spec import Spec
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -67,7 +76,8 @@ def test_every_key_of_a_destination() -> None:
     shared = {
         entry.name for spec in (DestinationSpec, MappingSpec, RetrySpec) for entry in msgspec.structs.fields(spec)
     }
-    own = {entry.name for kind in KINDS.values() for entry in msgspec.structs.fields(kind)} - shared
+    kinds: tuple[type[Spec], ...] = (*KINDS.values(), MixpanelAccountSpec, HubSpotCompaniesSpec, HubSpotEventsSpec)
+    own = {entry.name for kind in kinds for entry in msgspec.structs.fields(kind)} - shared
     pages = {"docs/pipeline-file.md": shared | set(KINDS), "docs/destinations.md": own | set(KINDS)}
 
     for page, keys in pages.items():
