@@ -8,7 +8,7 @@ the loop's, the same for all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -164,6 +164,19 @@ class Receipt:
         Say of all records that they are delivered, but for those at the indices of `others`.
         """
         return cls([others.get(index, DELIVERED) for index in range(len(batch.records))], pause)
+
+    @classmethod
+    def around(cls, batch: Batch, known: Mapping[int, Fate], deliver: Callable[[Batch], Receipt]) -> Self:
+        """
+        Say what is known already of the records at some indices, and deliver the others, if there are any.
+        """
+        rest = [record for index, record in enumerate(batch.records) if index not in known]
+        if not rest:
+            return cls.but(batch, known)
+        receipt = deliver(Batch(batch.kind, rest, batch.attempt))
+        fates = iter(receipt.fates)
+        merged = [known[index] if index in known else next(fates) for index in range(len(batch.records))]
+        return cls(merged, receipt.pause, receipt.blocked)
 
 
 class Destination(Protocol):

@@ -124,7 +124,10 @@ class HubSpotDestination:
         """
         Send a batch.
         """
-        return self._upsert(batch) if batch.kind == COMPANIES else self._send(batch)
+        if batch.kind == COMPANIES:
+            return self._upsert(batch)
+        wrong = {index: fate for index, record in enumerate(batch.records) if (fate := event_fault(record)) is not None}
+        return Receipt.around(batch, wrong, self._send)
 
     def close(self) -> None:
         """
@@ -187,25 +190,16 @@ class HubSpotDestination:
         return Receipt(fates, _used_up(answer))
 
     def _send(self, batch: Batch) -> Receipt:
-        wrong = {index: fate for index, record in enumerate(batch.records) if (fate := event_fault(record)) is not None}
-        sent = [record for index, record in enumerate(batch.records) if index not in wrong]
-        if not sent:
-            return Receipt.but(batch, wrong)
-        body = b'{"inputs":[' + b",".join(record.body for record in sent) + b"]}"
+        body = b'{"inputs":[' + b",".join(record.body for record in batch.records) + b"]}"
         answer = self._once.post(self._path("events", "send", "batch"), body)
-        rest = Batch(batch.kind, sent, batch.attempt)
         if isinstance(answer, Lost):
-            receipt = answer.receipt(rest, self._once.host)
-        elif answer.ok:
-            receipt = Receipt.all(rest, DELIVERED, pause=_used_up(answer))
-        elif answer.status == 504:
+            return answer.receipt(batch, self._once.host)
+        if answer.ok:
+            return Receipt.all(batch, DELIVERED, pause=_used_up(answer))
+        if answer.status == 504:
             detail = f"{self._once.host} answered 504: what is behind it did not, and may have taken the request"
-            receipt = Receipt.all(rest, Fate(Verdict.UNKNOWN, "504", detail))
-        else:
-            receipt = self._unsuccessful(rest, answer)
-        others = iter(receipt.fates)
-        fates = [wrong[index] if index in wrong else next(others) for index in range(len(batch.records))]
-        return Receipt(fates, receipt.pause, receipt.blocked)
+            return Receipt.all(batch, Fate(Verdict.UNKNOWN, "504", detail))
+        return self._unsuccessful(batch, answer)
 
     def _path(self, api: str, part: str, rest: str) -> str:
         """

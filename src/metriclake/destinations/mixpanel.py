@@ -159,16 +159,10 @@ class MixpanelDestination:
         """
         Send a batch, but for what Mixpanel would refuse or cut, and for attributes that are there.
         """
-        judge = self._unchanged if batch.kind == PROFILES else self._fault
-        fates = {index: fate for index, record in enumerate(batch.records) if (fate := judge(record)) is not None}
-        sent = [record for index, record in enumerate(batch.records) if index not in fates]
-        if not sent:
-            return Receipt.but(batch, fates)
-        rest = Batch(batch.kind, sent, batch.attempt)
-        receipt = self._set(rest) if batch.kind == PROFILES else self._import(rest)
-        others = iter(receipt.fates)
-        merged = [fates[index] if index in fates else next(others) for index in range(len(batch.records))]
-        return Receipt(merged, receipt.pause, receipt.blocked)
+        profiles = batch.kind == PROFILES
+        judge, deliver = (self._unchanged, self._set) if profiles else (self._fault, self._import)
+        known = {index: fate for index, record in enumerate(batch.records) if (fate := judge(record)) is not None}
+        return Receipt.around(batch, known, deliver)
 
     def close(self) -> None:
         """

@@ -140,26 +140,23 @@ class SegmentDestination:
         """
         Send a batch, but for what Segment would leave out, and for attributes that are there.
         """
-        fates: dict[int, Fate] = {}
-        for index, record in enumerate(batch.records):
-            fault = _fault(record)
-            if fault is not None:
-                fates[index] = fault
-            elif record.kind == GROUP and self._sent.has(record.slot or "", _traits(record)):
-                fates[index] = DELIVERED
-        sent = [record for index, record in enumerate(batch.records) if index not in fates]
-        if not sent:
-            return Receipt.but(batch, fates)
-        receipt = self._post(Batch(batch.kind, sent, batch.attempt))
-        rest = iter(receipt.fates)
-        merged = [fates[index] if index in fates else next(rest) for index in range(len(batch.records))]
-        return Receipt(merged, receipt.pause, receipt.blocked)
+        known = {index: fate for index, record in enumerate(batch.records) if (fate := self._known(record)) is not None}
+        return Receipt.around(batch, known, self._post)
 
     def close(self) -> None:
         """
         Close the connections.
         """
         self._http.close()
+
+    def _known(self, record: Record) -> Fate | None:
+        """
+        Return what becomes of a call that is not sent.
+        """
+        fault = _fault(record)
+        if fault is None and record.kind == GROUP and self._sent.has(record.slot or "", _traits(record)):
+            return DELIVERED
+        return fault
 
     def _who(self, event: MetricEvent, mapped: Mapped) -> dict[str, str]:
         user = None if self._spec.user is None else field_of(event, self._spec.user)
