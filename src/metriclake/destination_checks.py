@@ -30,6 +30,11 @@ from metriclake.event import is_field_name, is_metric_name
 from metriclake.public_address import is_address, is_public
 from metriclake.spec import duration, size
 
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_VALUE = re.compile(r"[\x20-\x7e]*")
+_OWN_HEADERS = frozenset(
+    {"host", "content-type", "content-length", "content-encoding", "transfer-encoding", "connection"}
+)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - what a secret begins with, and none
 _LEAST_BYTES, _MOST_BYTES = 24, 64
@@ -203,6 +208,11 @@ def _check_webhook(spec: WebhookSpec, say: Say) -> None:
             signing_key(secret)
         except ValueError as error:
             say(("secrets", index), str(error), "`openssl rand -base64 32` makes one: put whsec_ before it")
+    for name, value in spec.headers.items():
+        if not _HEADER.fullmatch(name) or name.lower() in _OWN_HEADERS or name.lower().startswith("webhook-"):
+            say(("headers", name), "is no header that may be set here", "the rest are the sender's own")
+        elif not _VALUE.fullmatch(value):
+            say(("headers", name), "has a value that cannot stand in a request", "visible ASCII signs and spaces")
     host = _host(spec.url)
     inside = host == "localhost" or host.endswith(".localhost") or (is_address(host) and not is_public(host))
     if inside and not spec.allow_private:

@@ -160,12 +160,13 @@ class WebhookSpec(ServiceSpec, frozen=True, forbid_unknown_fields=True, kw_only=
     """
     A receiver of webhooks. It is signed with every one of `secrets`, so that one can be replaced by another.
 
-    `batch` payloads go in one request: as a JSON array where it is more than 1. `unknown` is what becomes of those that
-    may have been taken: another try, or a dead letter.
+    `headers` go with each request. So do `batch` payloads: as a JSON array where it is more than 1. `unknown` is what
+    becomes of those that may have been taken: another try, or a dead letter.
     """
 
     url: Text
     secrets: Annotated[list[str], msgspec.Meta(min_length=1, max_length=5)]
+    headers: dict[str, str] = {}
     batch: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
     allow_private: bool = False

@@ -7,12 +7,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import socket
+import ssl
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from contracts.destination import DestinationContract
 from destinations.metric_events import SECONDS, TIME, an_event, batch_of, verdicts
@@ -297,3 +306,88 @@ def test_what_may_have_been_taken(twin: WebhookTwin, said: dict[str, str], *, ag
     """
     with made(twin, **said) as hook:
         assert hook.capabilities[EVENT].retry_unknown is again
+
+
+def test_headers_go_along(twin: WebhookTwin) -> None:
+    """
+    A receiver behind a gateway may want a header of its own; those of the signature stay what they are.
+    """
+    with made(twin, headers={"Authorization": "Bearer x", "User-Agent": "shop"}) as hook:
+        assert verdicts(hook, batch_of(hook, an_event())) == [("delivered", "")]
+        assert "Bearer" not in repr(hook)
+
+    headers = twin.requests[0].headers
+    assert (headers["authorization"], headers["user-agent"]) == ("Bearer x", "shop")
+
+
+def a_certificate(folder: Path, host: str) -> Path:
+    """
+    Make a certificate of a host that vouches for itself, with its key, as one file.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = folder / f"{host}.pem"
+    path.write_bytes(key.private_bytes(*form) + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@contextmanager
+def over_tls(certificate: Path, asked: list[str]) -> Iterator[int]:
+    """
+    Answer 204 to one request over TLS, and keep which name was asked for; yields the port.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    context.sni_callback = lambda _socket, name, _context: asked.append(str(name))
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            accepted, _ = listener.accept()
+            with context.wrap_socket(accepted, server_side=True) as connection:
+                received = b""
+                while not received.endswith(b"}"):
+                    received += connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield listener.getsockname()[1]
+    thread.join()
+    listener.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [("hooks.example", (Verdict.DELIVERED, "", False)), ("other.example", (Verdict.RETRY, "no-connection", True))],
+)
+def test_the_certificate_is_the_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, found: tuple[Verdict, str, bool]
+) -> None:
+    """
+    Though an address is connected to, TLS asks for the name, and a certificate of another is refused.
+    """
+    certificate = a_certificate(tmp_path, host)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    asked: list[str] = []
+    with over_tls(certificate, asked) as port:
+        spec = WebhookSpec(url=f"https://hooks.example:{port}/x", secrets=[SECRET], allow_private=True)
+        with closing(WebhookDestination("hook", spec, resolve=lambda _host, _port: ["127.0.0.1"])) as hook:
+            receipt = hook.deliver(batch_of(hook, an_event()))
+
+    assert (receipt.fates[0].verdict, receipt.fates[0].reason, receipt.blocked) == found
+    assert asked == ["hooks.example"]

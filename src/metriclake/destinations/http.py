@@ -168,11 +168,13 @@ def _why(error: Exception) -> str:
     return type(error).__name__
 
 
-def verifying(url: str) -> ssl.SSLContext | bool:
+def verifying(url: str) -> ssl.SSLContext:
     """
-    Return how certificates are verified; for a URL without TLS there is none, and reading the machine's takes longer.
+    Return how certificates are verified, by those that the environment names, or else httpx's own.
+
+    For a URL without TLS there are none, and reading them takes longer than most requests.
     """
-    return True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx.create_ssl_context() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def host_of(url: str) -> str:

@@ -175,8 +175,9 @@ class WebhookDestination:
         content = f"{own}.{at}.".encode() + body
         signatures = (base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode() for key in self._keys)
         return {
-            "Content-Type": "application/json",
             "User-Agent": USER_AGENT,
+            **self._spec.headers,
+            "Content-Type": "application/json",
             "webhook-id": own,
             "webhook-timestamp": at,
             "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
