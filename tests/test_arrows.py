@@ -34,6 +34,7 @@ WIRING = frozenset(
     {
         "__main__",
         "app",
+        "backfill_commands",
         "plans",
         "serve",
         "cli",

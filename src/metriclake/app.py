@@ -50,7 +50,7 @@ from metriclake._errors import (
     MetriclakeError,
 )
 from metriclake._version import __version__
-from metriclake.admin import Admin, LakeAdmin, RulesAdmin, TenantsAdmin
+from metriclake.admin import Admin, BackfillAdmin, LakeAdmin, RulesAdmin, TenantsAdmin
 from metriclake.books import STORE, Books
 from metriclake.connection import Connections, ConnectionTerms, raise_files
 from metriclake.crashpoints import arm
@@ -80,6 +80,7 @@ from metriclake.store import (
     prepare,
 )
 from metriclake.stream import (
+    Backfill,
     CachedDirectory,
     CacheTerms,
     CurrentDirectory,
@@ -90,13 +91,16 @@ from metriclake.stream import (
     Lake,
     LakeCheck,
     Limits,
+    Load,
     NoDirectory,
     Plan,
     Preview,
     Refusals,
     RemoteComposer,
     StreamWorker,
+    Surroundings,
     Terms,
+    Wanted,
     explain,
     read_event,
 )
@@ -470,10 +474,26 @@ class Server:
         )
         preview = Preview(self._lake, lambda: self._configured.plan, self._edited)
         rules = RulesAdmin(self.keys.admin, lambda text: explain_event(text, self._configured), preview.slice)
+        around = Surroundings(
+            lambda: self._configured.plan,
+            CurrentDirectory(lambda: self._configured.directory).resolve,
+            self._load,
+            self._destinations,
+            self._stream.announced.set,
+        )
+        backfill = Backfill(self._lake, self._journal, around)
+        backfills = BackfillAdmin(
+            self.keys.admin,
+            lambda terms, arrived, enough: backfill.slice(
+                Wanted(
+                    terms.metric, arrived, tuple(terms.destinations), terms.dry_run, terms.rule, terms.number
+                ), terms.after, enough,
+            ),
+        )  # fmt: skip
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
         asked = [*query.routes(), *self._exports.routes(), *self._live.routes()]
         tenants = TenantsAdmin(self.keys.admin, self._held, self._exports.export_of)
-        internal = [*admin.routes(), *lake.routes(), *rules.routes(), *tenants.routes()]
+        internal = [*admin.routes(), *lake.routes(), *rules.routes(), *tenants.routes(), *backfills.routes()]
         own = [*health, *self._telemetry.routes()]
         return [*own, *gateway.routes(), *asked, *internal, *charts.routes()]
 
@@ -533,6 +553,19 @@ class Server:
         Return what each tenant's questions took since the start.
         """
         return self._desk.usage.as_json()
+
+    def _load(self) -> Load:
+        """
+        Return what waits for the stream and for the store.
+        """
+        seconds, entries = self._stream.lag
+        return Load(seconds - self._limits().seconds, entries, self._loading.lag[1])
+
+    def _destinations(self) -> frozenset[str]:
+        """
+        Return the names of all destinations in force.
+        """
+        return frozenset({STORE, *self._configured.loaded.pipeline.destinations})
 
     def _facts(self) -> Facts:
         """

@@ -25,9 +25,11 @@ from metriclake._config import DEFAULT_DATA, DEFAULT_HOST, DEFAULT_PORT, DataDir
 from metriclake._errors import InvalidPipeline, MetriclakeError
 from metriclake._version import __version__
 from metriclake.app import configure
+from metriclake.backfill_commands import backfill as backfilled
 from metriclake.cli_output import (
     print_answer,
     print_answers,
+    print_backfill,
     print_check,
     print_errors,
     print_explanation,
@@ -568,6 +570,47 @@ def preview(
         click.echo(json.dumps(found))
     else:
         print_preview(found)
+
+
+@main.command()
+@click.argument("metric")
+@click.option("--since", required=True, help="From this arrival on: a time, or a length such as 90d.")
+@click.option("--until", default=None, help="Before this arrival.  [default: now]")
+@click.option(
+    "--destination", "destinations", multiple=True, help="Send it there too, not into the store alone; may be repeated."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be made.")
+@click.option("--yes", is_flag=True, help="Go to work without a dry run and a question.")
+@_file
+@_data
+@_json
+@_said
+def backfill(metric: str, config: Path | None, root: Path, *, as_json: bool, dry_run: bool, **given: Any) -> None:
+    """
+    Run the rule of METRIC, as it is in force, over archived domain events: first dry, then, when told so, for good.
+
+    What the store has already counts as a duplicate. Run again, it goes on where it was.
+    """
+    asking = not dry_run and not given["yes"]
+    if as_json and asking:
+        raise click.UsageError("--json asks no questions: give --dry-run or --yes with it")
+    until = datetime.now(UTC).isoformat() if given["until"] is None else _since(given["until"])
+    span = {"from": _since(given["since"]), "to": until}
+    asked = {"metric": metric, "destinations": list(given["destinations"]), **span}
+
+    async def work(reached: Reached) -> dict[str, Any]:
+        if asking:
+            found = await backfilled(reached, {**asked, "dry_run": True})
+            print_backfill(found)
+            if not found["tenants"] or not click.confirm("Make it?"):
+                return {}
+        return await backfilled(reached, {**asked, "dry_run": dry_run})
+
+    found = _run(_with_server(config, root, work))
+    if as_json:
+        click.echo(json.dumps(found))
+    elif found:
+        print_backfill(found)
 
 
 def _since(text: str) -> str:

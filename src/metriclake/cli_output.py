@@ -175,6 +175,27 @@ def _differing(one: dict[str, Any]) -> list[str]:
     return lines
 
 
+def print_backfill(found: dict[str, Any]) -> None:
+    """
+    Print what a backfill has made, or would make, by tenant.
+    """
+    would = "would be made of" if found["dry_run"] else "made of"
+    title = f"{found['metric']}, {would} {found['events']:,} archived events in {found['batches']:,} batches"
+    table = Table("tenant", title=title, title_justify="left")
+    for name in ("received", "laked", "beyond retention"):
+        table.add_column(name, justify="right")
+    table.add_column("refused")
+    for one in found["tenants"]:
+        refused = ", ".join(f"{amount:,} {reason}" for reason, amount in sorted(one["refused"].items()))
+        numbers = (f"{one[name]:,}" for name in ("received", "laked", "beyond"))
+        table.add_row(escape(one["tenant"]), *numbers, refused)
+    _console().print(table if found["tenants"] else f"nothing {would} {found['events']:,} archived events")
+    if found["already"]:
+        click.echo(f"{found['already']:,} batches were done by an earlier backfill of this rule and are left alone")
+    if found["elsewhere"]:
+        click.echo(f"{found['elsewhere']:,} of them were not meant for every destination that is named now")
+
+
 def print_refused(found: dict[str, Any]) -> None:
     """
     Print refused records, each with why, whose, where, and itself.

@@ -15,7 +15,7 @@ import pytest
 
 from metriclake._errors import JournalFull, JournalUnavailable, StaleSeal
 from metriclake.books import STORE, STREAM, Delta
-from metriclake.entry import Announcement, Entry, EntryKind, Held, Position, Retried, Seal
+from metriclake.entry import Announcement, Backfilling, Entry, EntryKind, Held, Position, Retried, Seal
 from metriclake.journal import Journal
 
 QUOTA = 100_000
@@ -518,6 +518,41 @@ class JournalContract:
 
         assert len(journal.read(journal.partitions[0], 0, 100)) == 2
         assert (journal.retried("Error/a"), journal.retried("Error/b")) == (b"3", None)
+
+    def test_backfill_of_a_batch_is_pinned_and_announced_once(self, journal: Journal) -> None:
+        """
+        The first answers stay; announcing counts, and both are refused afterwards; numbers grow without gaps.
+        """
+        announced(journal)
+        one = replace(announcement_of(Seal("", 0, 7, 0, 0, 0, 0, 1), 2), only=(STORE,))
+        assert journal.backfilling(one.manifest) is None
+        assert [journal.pin_backfill(one.manifest, answers) for answers in (b"first", b"second")] == [b"first"] * 2
+        assert journal.backfilling(one.manifest) == Backfilling(b"first", None)
+        counted = [Delta(STREAM, "acme", "m", "received", 2), Delta(STREAM, "acme", "m", "laked", 2)]
+        assert journal.announce_backfill(one.manifest, one, counted) == 2
+        journal.pin_backfill("Manifest/other.json", b"")
+        assert journal.announce_backfill("Manifest/other.json", None, []) is None
+
+        with pytest.raises(StaleSeal, match="run it again"):
+            journal.announce_backfill(one.manifest, one, counted)
+        with pytest.raises(StaleSeal, match=one.manifest):
+            journal.pin_backfill(one.manifest, b"third")
+        with pytest.raises(StaleSeal, match="never"):
+            journal.announce_backfill("Manifest/never.json", None, counted)
+        assert journal.backfilling(one.manifest) == Backfilling(None, 1)
+        assert journal.backfilling("Manifest/other.json") == Backfilling(None, 2)
+        assert [found.only for found in journal.announcements(0, 9)] == [(), (STORE,)]
+        assert [(account.received, account.laked) for account in journal.books(STORE).accounts] == [(3, 3)]
+
+    def test_batches_that_a_backfill_makes_nothing_of_are_remembered(self, journal: Journal) -> None:
+        """
+        They have no number, and what is pinned or announced stays as it is.
+        """
+        journal.pin_backfill("Manifest/a.json", b"answers")
+        journal.pass_over(["Manifest/a.json", "Manifest/b.json"])
+
+        assert journal.backfilling("Manifest/a.json") == Backfilling(b"answers", None)
+        assert journal.backfilling("Manifest/b.json") == Backfilling(None, 0)
 
     def test_full_journal_takes_no_retry(self, journal: Journal) -> None:
         """

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import msgspec
 
+from metriclake.admin.backfill import BackfillTerms
 from metriclake.admin.lake import RetryTerms
 from metriclake.admin.rules import PreviewTerms
 from metriclake.openapi import Answer, Content, Example, Operation, Parameter
@@ -136,6 +137,22 @@ _RULES = (
                 "application/json",
                 PreviewTerms,
                 (Example("since a day", {"metric": "jobs", "pipeline": "metrics: {}", "from": "2026-01-30"}),),
+            ),
+        ),
+        answers=_SLICE,
+        problems=(400, 401),
+    ),
+    Operation(
+        "/v1/admin/backfill",
+        "post",
+        "admin",
+        "Run a metric's rule in force over archived events, into the lake and the store",
+        key="adminKey",
+        takes=(
+            Content(
+                "application/json",
+                BackfillTerms,
+                (Example("count what would be made", {"metric": "jobs", "from": "2026-01-30", "dry_run": True}),),
             ),
         ),
         answers=_SLICE,

@@ -26,6 +26,7 @@ from metriclake.books import DOMAIN_EVENTS, STREAM, Books, Counts, Delta, Key, b
 from metriclake.crashpoints import CrashPoint, reach
 from metriclake.entry import (
     Announcement,
+    Backfilling,
     Checkpointed,
     Entry,
     EntryInfo,
@@ -38,6 +39,7 @@ from metriclake.entry import (
     StoredEntry,
 )
 from metriclake.event import NO_TENANT
+from metriclake.journal import backfills
 from metriclake.journal.drain import Drain
 
 FORMAT = 1
@@ -141,6 +143,7 @@ class SqliteJournal:
         connection.execute(_RETRIED)
         connection.executescript(_HELD_TABLE)
         connection.execute(_MEANT)
+        connection.executescript(backfills.TABLE)
         self._identity = self._meta(connection, "identity")
         connection.execute("DELETE FROM pipelines WHERE version NOT IN (SELECT version FROM seals WHERE announced = 0)")
         waiting = connection.execute("SELECT coalesce(sum(size), 0), max(offset) FROM entries").fetchone()
@@ -375,6 +378,43 @@ class SqliteJournal:
         """
         self._submit(lambda connection: _advance(connection, reader, announcement, deltas)).result()
         reach(CrashPoint.CHECKPOINT)
+
+    def backfilling(self, manifest: str) -> Backfilling | None:
+        """
+        Return how far the backfill of a batch is.
+        """
+        rows = self._query(backfills.SELECT, (manifest,))
+        return Backfilling(*rows[0]) if rows else None
+
+    def pin_backfill(self, manifest: str, answers: bytes) -> bytes:
+        """
+        Keep what the directory answered for a batch of a backfill; the first wins.
+        """
+        pinned = self._submit(lambda connection: backfills.pin(connection, manifest, answers)).result()
+        reach(CrashPoint.PIN)
+        return pinned
+
+    def announce_backfill(
+        self, manifest: str, announcement: Announcement | None, deltas: Sequence[Delta]
+    ) -> int | None:
+        """
+        Announce what a backfill made of a batch, and count it, in one transaction.
+        """
+
+        def write(connection: sqlite3.Connection) -> int | None:
+            backfills.finish(connection, manifest)
+            _count(connection, deltas)
+            return None if announcement is None else _insert_announcement(connection, announcement)
+
+        number = self._submit(write).result()
+        reach(CrashPoint.ANNOUNCE)
+        return number
+
+    def pass_over(self, manifests: Sequence[str]) -> None:
+        """
+        Note batches of which a backfill makes nothing.
+        """
+        self._submit(lambda connection: backfills.pass_over(connection, manifests)).result()
 
     def keep_pipeline(self, version: int, text: str) -> None:
         """
