@@ -43,6 +43,7 @@ WIRING = frozenset(
         "put",
         "lake_commands",
         "query_commands",
+        "recount_commands",
         "tenant_commands",
         "rules_commands",
     }

@@ -50,7 +50,7 @@ from metriclake._errors import (
     MetriclakeError,
 )
 from metriclake._version import __version__
-from metriclake.admin import Admin, BackfillAdmin, LakeAdmin, RulesAdmin, TenantsAdmin
+from metriclake.admin import Admin, BackfillAdmin, LakeAdmin, RecountAdmin, RulesAdmin, TenantsAdmin
 from metriclake.books import STORE, Books
 from metriclake.connection import Connections, ConnectionTerms, raise_files
 from metriclake.crashpoints import arm
@@ -74,6 +74,7 @@ from metriclake.store import (
     Engine,
     ExportReader,
     Loader,
+    RowCount,
     TenantReader,
     fsync_folder,
     holdings,
@@ -95,6 +96,7 @@ from metriclake.stream import (
     NoDirectory,
     Plan,
     Preview,
+    Recount,
     Refusals,
     RemoteComposer,
     StreamWorker,
@@ -490,10 +492,20 @@ class Server:
                 ), terms.after, enough,
             ),
         )  # fmt: skip
+        rows = RowCount(self._engine)
+        recount = Recount(self._lake, self._journal, rows.of, lambda: rows.aged(self._loader.tiers, datetime.now(UTC)))
+        recounts = RecountAdmin(self.keys.admin, recount.slice)
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
         asked = [*query.routes(), *self._exports.routes(), *self._live.routes()]
         tenants = TenantsAdmin(self.keys.admin, self._held, self._exports.export_of)
-        internal = [*admin.routes(), *lake.routes(), *rules.routes(), *tenants.routes(), *backfills.routes()]
+        internal = [
+            *admin.routes(),
+            *lake.routes(),
+            *rules.routes(),
+            *tenants.routes(),
+            *backfills.routes(),
+            *recounts.routes(),
+        ]
         own = [*health, *self._telemetry.routes()]
         return [*own, *gateway.routes(), *asked, *internal, *charts.routes()]
 

@@ -35,6 +35,7 @@ from metriclake.cli_output import (
     print_explanation,
     print_import,
     print_preview,
+    print_recount,
     print_refused,
     print_status,
     print_tenants,
@@ -45,6 +46,7 @@ from metriclake.lake_commands import check_lake, list_errors, retry_errors, show
 from metriclake.pipeline import json_schema
 from metriclake.plans import faults_of
 from metriclake.query_commands import ask, filter_of, queries_of, question_of
+from metriclake.recount_commands import verify as verified
 from metriclake.rules_commands import explain as explained
 from metriclake.rules_commands import preview as previewed
 from metriclake.rules_commands import test_pattern
@@ -291,24 +293,32 @@ def token_github(root: Path) -> None:
 
 
 @main.command()
+@click.option(
+    "--verify", is_flag=True, help="Count the books anew, from the lake and the store; end with 1 if they differ."
+)
 @_file
 @_data
 @_json
 @_said
-def status(config: Path | None, root: Path, *, as_json: bool) -> None:
+def status(config: Path | None, root: Path, *, verify: bool, as_json: bool) -> None:
     """
     Tell where every event is: the books, and how far each stage is behind.
     """
-    data = DataDirectory(root)
-    if not data.root.is_dir():
-        raise MetriclakeError(f"{root} is not a data directory: name it with --data")
+    if verify:
+        recounted = _run(_with_server(config, root, verified))
+        if as_json:
+            click.echo(json.dumps(recounted))
+        else:
+            print_recount(recounted)
+        if not recounted["ok"]:
+            sys.exit(1)
+        return
 
-    async def work() -> dict[str, Any]:
-        async with reach(data, environment(), lambda: pipeline_of(config, data)) as reached:
-            answer: dict[str, Any] = await reached.ask("GET", "/v1/admin/status", reached.keys.admin)
-            return answer
+    async def work(reached: Reached) -> dict[str, Any]:
+        answer: dict[str, Any] = await reached.ask("GET", "/v1/admin/status", reached.keys.admin)
+        return answer
 
-    found = _run(work())
+    found = _run(_with_server(config, root, work))
     if as_json:
         click.echo(json.dumps(found))
     else:

@@ -175,6 +175,28 @@ def _differing(one: dict[str, Any]) -> list[str]:
     return lines
 
 
+def print_recount(found: dict[str, Any]) -> None:
+    """
+    Print where the books differ from what was counted anew.
+    """
+    console = _console()
+    for sentence in found["wrong"]:
+        console.print(f"[red]{escape(sentence)}[/red]")
+    if found["differences"]:
+        table = Table("where", "tenant", "metric", "counter")
+        for name in ("the books say", "found", "difference"):
+            table.add_column(name, justify="right")
+        for one in found["differences"]:
+            names = (escape(one[key]) for key in ("scope", "tenant", "metric", "counter"))
+            table.add_row(*names, f"{one['said']:,}", f"{one['found']:,}", f"{one['difference']:+,}")
+        console.print(table)
+    looked = f"{found['manifests']:,} manifests, {found['objects']:,} objects up to number {found['announced']:,}"
+    wrong = len(found["differences"]) + len(found["wrong"])
+    console.print(f"{looked}: " + ("all as the books say" if found["ok"] else f"[red]{wrong:,} differ[/red]"))
+    if found["left"]:
+        console.print(f"{found['left']:,} stored rows have left, as their retention wants it")
+
+
 def print_backfill(found: dict[str, Any]) -> None:
     """
     Print what a backfill has made, or would make, by tenant.

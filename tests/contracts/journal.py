@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from metriclake._errors import JournalFull, JournalUnavailable, StaleSeal
-from metriclake.books import STORE, STREAM, Delta
+from metriclake.books import DOMAIN_EVENTS, STORE, STREAM, Delta
 from metriclake.entry import Announcement, Backfilling, Entry, EntryKind, Held, Position, Retried, Seal
 from metriclake.journal import Journal
 
@@ -454,6 +454,29 @@ class JournalContract:
             books.domain_events.archived,
         ) == (3, 3, 0)
         assert books.balanced
+
+    def test_snapshot_says_what_is_counted_and_what_is_there(self, journal: Journal) -> None:
+        """
+        The counters, up to which announcement, seal and backfill they go, and what is in flight or held, at one moment.
+        """
+        number = announced(journal, 2)
+        holding(journal, held_of("acme", 3))
+        journal.pin_backfill("Manifest/late.json", b"")
+        journal.announce_backfill("Manifest/late.json", None, [])
+        journal.advance(STORE, journal.announcements(0, 1)[0], [Delta(STORE, "acme", "m", "stored", 2)])
+        put(journal, metrics(5))
+        put(journal, events(4))
+        found = journal.snapshot()
+        moment = found.moment
+
+        assert (moment.announced, moment.backfilled, moment.checkpoints) == (number, 1, {STORE: 1})
+        assert moment.sealed == {str(journal.partitions[0]): 2}
+        assert {row[3]: row[4] for row in found.said if row[2] == "m"}["stored"] == 2
+        assert {(*row[1:3], row[3]): row[4] for row in found.found} == {
+            ("(none)", DOMAIN_EVENTS, "in_flight"): 4,
+            ("acme", "m", "in_flight"): 5,
+            ("acme", "m", "held"): 3,
+        }
 
     def test_oldest_waiting_follows_the_reader(self, journal: Journal) -> None:
         """

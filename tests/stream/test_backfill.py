@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from metriclake._errors import LakeError, MetriclakeError
-from metriclake.books import STORE
+from metriclake.books import STORE, Delta
 from metriclake.entry import Span, Which, encode_manifest
 from metriclake.journal import SqliteJournal
 from metriclake.stream import (
@@ -135,11 +135,12 @@ class Shop:
 
     def loaded(self) -> None:
         """
-        Move the store's checkpoint past all that is announced.
+        Move the store's checkpoint past all that is announced, and count it as stored.
         """
         done = self.journal.checkpoint(STORE).number
-        for announcement in self.journal.announcements(done, 1000):
-            self.journal.advance(STORE, announcement, [])
+        for one in self.journal.announcements(done, 1000):
+            stored = [Delta(STORE, *key, "stored", amount) for key, amount in one.counts.items()]
+            self.journal.advance(STORE, one, stored)
 
     def data(self, *, backfilled: bool) -> dict[int, bytes]:
         """

@@ -24,6 +24,7 @@ from metriclake.entry import (
     Seal,
     StoredEntry,
 )
+from metriclake.recount import Snapshot
 
 
 class Journal(Protocol):
@@ -177,6 +178,11 @@ class Journal(Protocol):
     def books(self, reader: str) -> Books:
         """
         Return the books of one moment, with `reader` as the store.
+        """
+
+    def snapshot(self) -> Snapshot:
+        """
+        Return one moment: what the counters say, up to which announcements and seals, and what the journal has itself.
         """
 
     def oldest_waiting(self, reader: str, tenant: str | None = None) -> int | None:

@@ -39,8 +39,9 @@ from metriclake.entry import (
     StoredEntry,
 )
 from metriclake.event import NO_TENANT
-from metriclake.journal import backfills
+from metriclake.journal import backfills, recounts
 from metriclake.journal.drain import Drain
+from metriclake.recount import Snapshot
 
 FORMAT = 1
 PARTITION = 0
@@ -452,6 +453,14 @@ class SqliteJournal:
                 )
             )
         return build(counters, in_flight, int(events), waiting)
+
+    def snapshot(self) -> Snapshot:
+        """
+        Return one moment: the counters, and what the journal has itself.
+        """
+        connection = self._connection()
+        with _mapped(self._path), _snapshot(connection):
+            return recounts.snapshot(connection)
 
     def oldest_waiting(self, reader: str, tenant: str | None = None) -> int | None:
         """

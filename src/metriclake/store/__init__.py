@@ -11,6 +11,7 @@ from metriclake.store.formats import ArrowFormat, CsvFormat, Format, NdjsonForma
 from metriclake.store.holdings import Holding, holdings
 from metriclake.store.load import Arrival, Loader, Outcome
 from metriclake.store.reader import TenantReader
+from metriclake.store.recounted import RowCount
 from metriclake.store.selection import (
     Aggregate,
     Answer,
@@ -55,6 +56,7 @@ __all__ = [
     "Outcome",
     "ParquetFormat",
     "Place",
+    "RowCount",
     "Selection",
     "Spent",
     "TenantReader",

@@ -12,6 +12,7 @@ from metriclake.stream.directory import CurrentDirectory, Directory, DirectorySt
 from metriclake.stream.explanation import Explanation, explain, read_event
 from metriclake.stream.lake import SUFFIXES, Lake
 from metriclake.stream.preview import Preview
+from metriclake.stream.recounted import Recount
 from metriclake.stream.refused import Refusals, Terms
 from metriclake.stream.throttle import Load
 from metriclake.stream.verify import LakeCheck
@@ -35,6 +36,7 @@ __all__ = [
     "NoDirectory",
     "Plan",
     "Preview",
+    "Recount",
     "Refusals",
     "RemoteComposer",
     "StreamWorker",
