@@ -480,7 +480,7 @@ class Server:
             lambda: self._configured.plan,
             CurrentDirectory(lambda: self._configured.directory).resolve,
             self._load,
-            self._destinations,
+            self._destination_names,
             self._stream.announced.set,
         )
         backfill = Backfill(self._lake, self._journal, around)
@@ -573,7 +573,7 @@ class Server:
         seconds, entries = self._stream.lag
         return Load(seconds - self._limits().seconds, entries, self._loading.lag[1])
 
-    def _destinations(self) -> frozenset[str]:
+    def _destination_names(self) -> frozenset[str]:
         """
         Return the names of all destinations in force.
         """
