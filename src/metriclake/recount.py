@@ -21,9 +21,7 @@ ANNOUNCED = "announced"
 """What the announcements count that a scope has behind it; of the stream all of them."""
 
 IN_FLIGHT = "in_flight"
-_REJECTED_OR_LAKED = ("rejected", "laked")
-_STREAM = ("received", "held", *_REJECTED_OR_LAKED)
-_EVENTS = ("accepted", "archived", "matched", "unmatched")
+_SOMEWHERE = (IN_FLIGHT, "held", "rejected", "laked")
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,5 +124,5 @@ def _complete(there: Counter[tuple[str, str, str, str]]) -> None:
         if metric == DOMAIN_EVENTS:
             if counter in (IN_FLIGHT, "archived"):
                 there[scope, tenant, metric, "accepted"] += amount
-        elif counter in (IN_FLIGHT, "held", *_REJECTED_OR_LAKED):
+        elif counter in _SOMEWHERE:
             there[scope, tenant, metric, "received"] += amount
