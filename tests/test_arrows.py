@@ -34,6 +34,7 @@ WIRING = frozenset(
     {
         "__main__",
         "app",
+        "backfill_commands",
         "plans",
         "serve",
         "cli",
@@ -42,6 +43,7 @@ WIRING = frozenset(
         "put",
         "lake_commands",
         "query_commands",
+        "recount_commands",
         "tenant_commands",
         "rules_commands",
     }

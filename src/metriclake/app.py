@@ -50,7 +50,7 @@ from metriclake._errors import (
     MetriclakeError,
 )
 from metriclake._version import __version__
-from metriclake.admin import Admin, LakeAdmin, RulesAdmin, TenantsAdmin
+from metriclake.admin import Admin, BackfillAdmin, LakeAdmin, RecountAdmin, RulesAdmin, TenantsAdmin
 from metriclake.books import STORE, Books
 from metriclake.connection import Connections, ConnectionTerms, raise_files
 from metriclake.crashpoints import arm
@@ -77,12 +77,14 @@ from metriclake.store import (
     Loader,
     Rollups,
     RollupSets,
+    RowCount,
     TenantReader,
     fsync_folder,
     holdings,
     prepare,
 )
 from metriclake.stream import (
+    Backfill,
     CachedDirectory,
     CacheTerms,
     CurrentDirectory,
@@ -93,13 +95,17 @@ from metriclake.stream import (
     Lake,
     LakeCheck,
     Limits,
+    Load,
     NoDirectory,
     Plan,
     Preview,
+    Recount,
     Refusals,
     RemoteComposer,
     StreamWorker,
+    Surroundings,
     Terms,
+    Wanted,
     explain,
     read_event,
 )
@@ -489,10 +495,36 @@ class Server:
         )
         preview = Preview(self._lake, lambda: self._configured.plan, self._edited)
         rules = RulesAdmin(self.keys.admin, lambda text: explain_event(text, self._configured), preview.slice)
+        around = Surroundings(
+            lambda: self._configured.plan,
+            CurrentDirectory(lambda: self._configured.directory).resolve,
+            self._load,
+            self._destination_names,
+            self._stream.announced.set,
+        )
+        backfill = Backfill(self._lake, self._journal, around)
+        backfills = BackfillAdmin(
+            self.keys.admin,
+            lambda terms, arrived, enough: backfill.slice(
+                Wanted(
+                    terms.metric, arrived, tuple(terms.destinations), terms.dry_run, terms.rule, terms.number
+                ), terms.after, enough,
+            ),
+        )  # fmt: skip
+        rows = RowCount(self._engine)
+        recount = Recount(self._lake, self._journal, rows.of, lambda: rows.aged(self._loader.tiers, datetime.now(UTC)))
+        recounts = RecountAdmin(self.keys.admin, recount.slice)
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
         asked = [*query.routes(), *self._exports.routes(), *self._live.routes()]
         tenants = TenantsAdmin(self.keys.admin, self._held, self._exports.export_of)
-        internal = [*admin.routes(), *lake.routes(), *rules.routes(), *tenants.routes()]
+        internal = [
+            *admin.routes(),
+            *lake.routes(),
+            *rules.routes(),
+            *tenants.routes(),
+            *backfills.routes(),
+            *recounts.routes(),
+        ]
         own = [*health, *self._telemetry.routes()]
         return [*own, *gateway.routes(), *asked, *internal, *charts.routes()]
 
@@ -568,6 +600,19 @@ class Server:
         Return how far the stages are behind: seconds, and what waits.
         """
         return {"stream": self._stream.lag, "store": self._loading.lag, "rollups": self._sets.lag}
+
+    def _load(self) -> Load:
+        """
+        Return what waits for the stream and for the store.
+        """
+        seconds, entries = self._stream.lag
+        return Load(seconds - self._limits().seconds, entries, self._loading.lag[1])
+
+    def _destination_names(self) -> frozenset[str]:
+        """
+        Return the names of all destinations in force.
+        """
+        return frozenset({STORE, *self._configured.loaded.pipeline.destinations})
 
     def _facts(self) -> Facts:
         """

@@ -25,14 +25,17 @@ from metriclake._config import DEFAULT_DATA, DEFAULT_HOST, DEFAULT_PORT, DataDir
 from metriclake._errors import InvalidPipeline, MetriclakeError
 from metriclake._version import __version__
 from metriclake.app import configure
+from metriclake.backfill_commands import backfill as backfilled
 from metriclake.cli_output import (
     print_answer,
     print_answers,
+    print_backfill,
     print_check,
     print_errors,
     print_explanation,
     print_import,
     print_preview,
+    print_recount,
     print_refused,
     print_status,
     print_tenants,
@@ -43,6 +46,7 @@ from metriclake.lake_commands import check_lake, list_errors, retry_errors, show
 from metriclake.pipeline import json_schema
 from metriclake.plans import faults_of
 from metriclake.query_commands import ask, filter_of, queries_of, question_of
+from metriclake.recount_commands import verify as verified
 from metriclake.rules_commands import explain as explained
 from metriclake.rules_commands import preview as previewed
 from metriclake.rules_commands import test_pattern
@@ -289,24 +293,32 @@ def token_github(root: Path) -> None:
 
 
 @main.command()
+@click.option(
+    "--verify", is_flag=True, help="Count the books anew, from the lake and the store; end with 1 if they differ."
+)
 @_file
 @_data
 @_json
 @_said
-def status(config: Path | None, root: Path, *, as_json: bool) -> None:
+def status(config: Path | None, root: Path, *, verify: bool, as_json: bool) -> None:
     """
     Tell where every event is: the books, and how far each stage is behind.
     """
-    data = DataDirectory(root)
-    if not data.root.is_dir():
-        raise MetriclakeError(f"{root} is not a data directory: name it with --data")
+    if verify:
+        recounted = _run(_with_server(config, root, verified))
+        if as_json:
+            click.echo(json.dumps(recounted))
+        else:
+            print_recount(recounted)
+        if not recounted["ok"]:
+            sys.exit(1)
+        return
 
-    async def work() -> dict[str, Any]:
-        async with reach(data, environment(), lambda: pipeline_of(config, data)) as reached:
-            answer: dict[str, Any] = await reached.ask("GET", "/v1/admin/status", reached.keys.admin)
-            return answer
+    async def work(reached: Reached) -> dict[str, Any]:
+        answer: dict[str, Any] = await reached.ask("GET", "/v1/admin/status", reached.keys.admin)
+        return answer
 
-    found = _run(work())
+    found = _run(_with_server(config, root, work))
     if as_json:
         click.echo(json.dumps(found))
     else:
@@ -568,6 +580,47 @@ def preview(
         click.echo(json.dumps(found))
     else:
         print_preview(found)
+
+
+@main.command()
+@click.argument("metric")
+@click.option("--since", required=True, help="From this arrival on: a time, or a length such as 90d.")
+@click.option("--until", default=None, help="Before this arrival.  [default: now]")
+@click.option(
+    "--destination", "destinations", multiple=True, help="Send it there too, not into the store alone; may be repeated."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be made.")
+@click.option("--yes", is_flag=True, help="Go to work without a dry run and a question.")
+@_file
+@_data
+@_json
+@_said
+def backfill(metric: str, config: Path | None, root: Path, *, as_json: bool, dry_run: bool, **given: Any) -> None:
+    """
+    Run the rule of METRIC, as it is in force, over archived domain events: first dry, then, when told so, for good.
+
+    What the store has already counts as a duplicate. Run again, it goes on where it was.
+    """
+    asking = not dry_run and not given["yes"]
+    if as_json and asking:
+        raise click.UsageError("--json asks no questions: give --dry-run or --yes with it")
+    until = datetime.now(UTC).isoformat() if given["until"] is None else _since(given["until"])
+    span = {"from": _since(given["since"]), "to": until}
+    asked = {"metric": metric, "destinations": list(given["destinations"]), **span}
+
+    async def work(reached: Reached) -> dict[str, Any]:
+        if asking:
+            found = await backfilled(reached, {**asked, "dry_run": True})
+            print_backfill(found)
+            if not found["tenants"] or not click.confirm("Make it?"):
+                return {}
+        return await backfilled(reached, {**asked, "dry_run": dry_run})
+
+    found = _run(_with_server(config, root, work))
+    if as_json:
+        click.echo(json.dumps(found))
+    elif found:
+        print_backfill(found)
 
 
 def _since(text: str) -> str:

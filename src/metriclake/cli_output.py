@@ -179,6 +179,49 @@ def _differing(one: dict[str, Any]) -> list[str]:
     return lines
 
 
+def print_recount(found: dict[str, Any]) -> None:
+    """
+    Print where the books differ from what was counted anew.
+    """
+    console = _console()
+    for sentence in found["wrong"]:
+        console.print(f"[red]{escape(sentence)}[/red]")
+    if found["differences"]:
+        table = Table("where", "tenant", "metric", "counter")
+        for name in ("the books say", "found", "difference"):
+            table.add_column(name, justify="right")
+        for one in found["differences"]:
+            names = (escape(one[key]) for key in ("scope", "tenant", "metric", "counter"))
+            table.add_row(*names, f"{one['said']:,}", f"{one['found']:,}", f"{one['difference']:+,}")
+        console.print(table)
+    looked = f"{found['manifests']:,} manifests, {found['objects']:,} objects up to number {found['announced']:,}"
+    wrong = len(found["differences"]) + len(found["wrong"])
+    console.print(f"{looked}: " + ("all as the books say" if found["ok"] else f"[red]{wrong:,} differ[/red]"))
+    if found["left"]:
+        console.print(f"{found['left']:,} stored rows have left, as their retention wants it")
+
+
+def print_backfill(found: dict[str, Any]) -> None:
+    """
+    Print what a backfill has made, or would make, by tenant.
+    """
+    would = "would be made of" if found["dry_run"] else "made of"
+    title = f"{found['metric']}, {would} {found['events']:,} archived events in {found['batches']:,} batches"
+    table = Table("tenant", title=title, title_justify="left")
+    for name in ("received", "laked", "beyond retention"):
+        table.add_column(name, justify="right")
+    table.add_column("refused")
+    for one in found["tenants"]:
+        refused = ", ".join(f"{amount:,} {reason}" for reason, amount in sorted(one["refused"].items()))
+        numbers = (f"{one[name]:,}" for name in ("received", "laked", "beyond"))
+        table.add_row(escape(one["tenant"]), *numbers, refused)
+    _console().print(table if found["tenants"] else f"nothing {would} {found['events']:,} archived events")
+    if found["already"]:
+        click.echo(f"{found['already']:,} batches were done by an earlier backfill of this rule and are left alone")
+    if found["elsewhere"]:
+        click.echo(f"{found['elsewhere']:,} of them were not meant for every destination that is named now")
+
+
 def print_refused(found: dict[str, Any]) -> None:
     """
     Print refused records, each with why, whose, where, and itself.

@@ -6,6 +6,7 @@ Times are microseconds since 1970, UTC. Order is promised within a partition of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -101,7 +102,8 @@ class Announcement:
     """
     A lake object that is there to be loaded: `number` is the order that destinations follow, from 1 without gaps.
 
-    `counts` are its metric events by tenant and metric.
+    `counts` are its metric events by tenant and metric. `only` names the destinations that it is meant for, where it is
+    not for all of them; the others count it as not mapped. The store takes every object.
     """
 
     number: int
@@ -112,6 +114,7 @@ class Announcement:
     sealed_at: int
     version: int
     counts: Counts = field(default_factory=dict, repr=False)
+    only: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,18 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
+class Backfilling:
+    """
+    How far a backfill of one archived batch is: the directory's pinned answers, or the number of its announcement.
+
+    `number` counts what backfills have announced, from 1; it is 0 where the rule makes nothing of the batch.
+    """
+
+    answers: bytes | None
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """
     Metric events of one tenant that a seal holds aside: `counts` of them, one a line of `body`, in order of arrival.
@@ -203,6 +218,19 @@ class LakeObject(msgspec.Struct, frozen=True, kw_only=True):
     counts: list[tuple[str, str, int]] = []
 
 
+class Backfilled(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What a backfill adds to its manifest: the metric whose rule ran over an archived batch, and the rule's fingerprint.
+
+    `made_at` is the clock when it was made, `only` the destinations that it is meant for.
+    """
+
+    metric: str
+    rule: str
+    made_at: int
+    only: list[str]
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """
     What a sealed batch became, written beside its objects when all of them are durable.
@@ -211,6 +239,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     counts those that were put aside, and `freed` those that were taken back from there: a seal that does nothing else
     has no entries, and its `last` is below its `first`.
     `integers` names the measures that the pipeline file declares as integers, by metric.
+    With `backfill` it says what one metric's rule made of the batch later: seal, range and clock are the batch's, and
+    its domain events are counted by its own manifest.
     """
 
     format: int = FORMAT
@@ -230,6 +260,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     data: LakeObject | None = None
     errors: list[LakeObject] = []
     archive: LakeObject | None = None
+    backfill: Backfilled | None = None
+
+
+def backfill_mark(rule: str) -> str:
+    """
+    Return what the names of a backfill's objects have in addition to their batch's.
+    """
+    return f"-backfill-{rule}"
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

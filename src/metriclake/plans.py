@@ -7,6 +7,7 @@ Compile what a pipeline file says to the stream: when the file is read, and agai
 from __future__ import annotations
 
 import gc
+import hashlib
 import sys
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +17,7 @@ import msgspec
 import yaml
 
 from metriclake._errors import Fault, InvalidPattern, InvalidPipeline, InvalidTransform
-from metriclake.pipeline import LoadedPipeline, parse
+from metriclake.pipeline import LoadedPipeline, MetricSpec, parse
 from metriclake.prefix import layout
 from metriclake.rules import MetricInput, Pattern, Rule, RuleSet, Transform
 from metriclake.spec import duration
@@ -93,7 +94,16 @@ def plan(loaded: LoadedPipeline, faults: list[Fault]) -> Plan:
         accept_unknown=pipeline.tenants.unknown == "accept",
         layout=layout(pipeline.stream.prefix, pipeline.stream.error_prefix),
         wait=pipeline.tenants.unavailable == "wait",
+        fingerprints={name: _fingerprint(name, metric) for name, metric in pipeline.metrics.items()},
     )
+
+
+def _fingerprint(name: str, metric: MetricSpec) -> str:
+    """
+    Return what stands for a metric's rule: 64 bits of the SHA-256 of what the file says of it, its description aside.
+    """
+    said = msgspec.json.encode((name, msgspec.structs.replace(metric, description=None)), order="sorted")
+    return hashlib.sha256(said).hexdigest()[:16]
 
 
 def _rule(loaded: LoadedPipeline, name: str, faults: list[Fault]) -> Rule | None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from metriclake._errors import JournalFull, JournalUnavailable, StaleSeal
-from metriclake.books import STORE, STREAM, Delta
-from metriclake.entry import Announcement, Entry, EntryKind, Held, Position, Retried, Seal
+from metriclake.books import DOMAIN_EVENTS, STORE, STREAM, Delta
+from metriclake.entry import Announcement, Backfilling, Entry, EntryKind, Held, Position, Retried, Seal
 from metriclake.journal import Journal
 
 QUOTA = 100_000
@@ -348,6 +349,17 @@ class JournalContract:
         assert [one.number for one in journal.announcements(1, 10)] == [2]
         assert [one.counts for one in journal.announcements(0, 1)] == [{("acme", "m"): 2}]
 
+    def test_announcement_says_whom_it_is_meant_for(self, journal: Journal) -> None:
+        """
+        An announcement for some destinations names them when it is read; one for all names none.
+        """
+        announced(journal)
+        position = put(journal, metrics())
+        seal = next_seal(journal, position.offset, position.offset)
+        journal.announce(seal, replace(announcement_of(seal), only=("crm", "hook")), [])
+
+        assert [one.only for one in journal.announcements(0, 10)] == [(), ("crm", "hook")]
+
     def test_announcing_trims_the_entries(self, journal: Journal) -> None:
         """
         What is announced leaves the journal; what came later stays.
@@ -443,6 +455,29 @@ class JournalContract:
         ) == (3, 3, 0)
         assert books.balanced
 
+    def test_snapshot_says_what_is_counted_and_what_is_there(self, journal: Journal) -> None:
+        """
+        The counters, up to which announcement, seal and backfill they go, and what is in flight or held, at one moment.
+        """
+        number = announced(journal, 2)
+        holding(journal, held_of("acme", 3))
+        journal.pin_backfill("Manifest/late.json", b"")
+        journal.announce_backfill("Manifest/late.json", None, [])
+        journal.advance(STORE, journal.announcements(0, 1)[0], [Delta(STORE, "acme", "m", "stored", 2)])
+        put(journal, metrics(5))
+        put(journal, events(4))
+        found = journal.snapshot()
+        moment = found.moment
+
+        assert (moment.announced, moment.backfilled, moment.checkpoints) == (number, 1, {STORE: 1})
+        assert moment.sealed == {str(journal.partitions[0]): 2}
+        assert {row[3]: row[4] for row in found.said if row[2] == "m"}["stored"] == 2
+        assert {(*row[1:3], row[3]): row[4] for row in found.found} == {
+            ("(none)", DOMAIN_EVENTS, "in_flight"): 4,
+            ("acme", "m", "in_flight"): 5,
+            ("acme", "m", "held"): 3,
+        }
+
     def test_oldest_waiting_follows_the_reader(self, journal: Journal) -> None:
         """
         The oldest arrival that a reader has not is that of an entry, then of an announcement, then none.
@@ -506,6 +541,41 @@ class JournalContract:
 
         assert len(journal.read(journal.partitions[0], 0, 100)) == 2
         assert (journal.retried("Error/a"), journal.retried("Error/b")) == (b"3", None)
+
+    def test_backfill_of_a_batch_is_pinned_and_announced_once(self, journal: Journal) -> None:
+        """
+        The first answers stay; announcing counts, and both are refused afterwards; numbers grow without gaps.
+        """
+        announced(journal)
+        one = replace(announcement_of(Seal("", 0, 7, 0, 0, 0, 0, 1), 2), only=(STORE,))
+        assert journal.backfilling(one.manifest) is None
+        assert [journal.pin_backfill(one.manifest, answers) for answers in (b"first", b"second")] == [b"first"] * 2
+        assert journal.backfilling(one.manifest) == Backfilling(b"first", None)
+        counted = [Delta(STREAM, "acme", "m", "received", 2), Delta(STREAM, "acme", "m", "laked", 2)]
+        assert journal.announce_backfill(one.manifest, one, counted) == 2
+        journal.pin_backfill("Manifest/other.json", b"")
+        assert journal.announce_backfill("Manifest/other.json", None, []) is None
+
+        with pytest.raises(StaleSeal, match="run it again"):
+            journal.announce_backfill(one.manifest, one, counted)
+        with pytest.raises(StaleSeal, match=one.manifest):
+            journal.pin_backfill(one.manifest, b"third")
+        with pytest.raises(StaleSeal, match="never"):
+            journal.announce_backfill("Manifest/never.json", None, counted)
+        assert journal.backfilling(one.manifest) == Backfilling(None, 1)
+        assert journal.backfilling("Manifest/other.json") == Backfilling(None, 2)
+        assert [found.only for found in journal.announcements(0, 9)] == [(), (STORE,)]
+        assert [(account.received, account.laked) for account in journal.books(STORE).accounts] == [(3, 3)]
+
+    def test_batches_that_a_backfill_makes_nothing_of_are_remembered(self, journal: Journal) -> None:
+        """
+        They have no number, and what is pinned or announced stays as it is.
+        """
+        journal.pin_backfill("Manifest/a.json", b"answers")
+        journal.pass_over(["Manifest/a.json", "Manifest/b.json"])
+
+        assert journal.backfilling("Manifest/a.json") == Backfilling(b"answers", None)
+        assert journal.backfilling("Manifest/b.json") == Backfilling(None, 0)
 
     def test_full_journal_takes_no_retry(self, journal: Journal) -> None:
         """

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import msgspec
 
+from metriclake.admin.backfill import BackfillTerms
 from metriclake.admin.lake import RetryTerms
+from metriclake.admin.recount import RecountTerms
 from metriclake.admin.rules import PreviewTerms
 from metriclake.openapi import Answer, Content, Example, Operation, Parameter
 
@@ -113,6 +115,16 @@ _LAKE = (
     ),
 )
 
+_RECOUNT = Operation(
+    "/v1/admin/recount",
+    "post",
+    "admin",
+    "Count the books anew from the lake and the store, up to one moment",
+    key="adminKey",
+    takes=(Content("application/json", RecountTerms, (Example("begin", {}),)),),
+    answers=_SLICE,
+    problems=(400, 401),
+)
 _EVENT = {"source": "shop", "detail-type": "order-paid", "detail": {"tenant_id": "acme"}}
 _RULES = (
     Operation(
@@ -136,6 +148,22 @@ _RULES = (
                 "application/json",
                 PreviewTerms,
                 (Example("since a day", {"metric": "jobs", "pipeline": "metrics: {}", "from": "2026-01-30"}),),
+            ),
+        ),
+        answers=_SLICE,
+        problems=(400, 401),
+    ),
+    Operation(
+        "/v1/admin/backfill",
+        "post",
+        "admin",
+        "Run a metric's rule in force over archived events, into the lake and the store",
+        key="adminKey",
+        takes=(
+            Content(
+                "application/json",
+                BackfillTerms,
+                (Example("count what would be made", {"metric": "jobs", "from": "2026-01-30", "dry_run": True}),),
             ),
         ),
         answers=_SLICE,
@@ -195,6 +223,7 @@ def described() -> tuple[Operation, ...]:
             answers={200: Answer("The tenants' accounts", schema=Usage)},
             problems=(401,),
         ),
+        _RECOUNT,
         *_LAKE,
         *_RULES,
         *_TENANTS,

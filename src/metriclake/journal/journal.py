@@ -13,6 +13,7 @@ from typing import Protocol
 from metriclake.books import Books, Delta
 from metriclake.entry import (
     Announcement,
+    Backfilling,
     Checkpointed,
     Entry,
     EntryInfo,
@@ -23,6 +24,7 @@ from metriclake.entry import (
     Seal,
     StoredEntry,
 )
+from metriclake.recount import Snapshot
 
 
 class Journal(Protocol):
@@ -137,6 +139,32 @@ class Journal(Protocol):
         In one transaction: move a reader's checkpoint to `announcement` and count. Raises StaleSeal unless it is next.
         """
 
+    def backfilling(self, manifest: str) -> Backfilling | None:
+        """
+        Return how far the backfill of a batch is, by the path of its manifest; None where it is not begun.
+        """
+
+    def pin_backfill(self, manifest: str, answers: bytes) -> bytes:
+        """
+        Keep what the directory answered for a batch of a backfill; returns what was kept first.
+
+        Raises StaleSeal where it is announced already.
+        """
+
+    def announce_backfill(
+        self, manifest: str, announcement: Announcement | None, deltas: Sequence[Delta]
+    ) -> int | None:
+        """
+        In one transaction: announce what a backfill made of a pinned batch, and count it.
+
+        The objects must be durable. Returns the announcement's number. Raises StaleSeal if it is announced already.
+        """
+
+    def pass_over(self, manifests: Sequence[str]) -> None:
+        """
+        Note batches of which a backfill makes nothing, so that the next run need not read them.
+        """
+
     def keep_pipeline(self, version: int, text: str) -> None:
         """
         Keep a pipeline file's text, for the seals that are made with it.
@@ -150,6 +178,11 @@ class Journal(Protocol):
     def books(self, reader: str) -> Books:
         """
         Return the books of one moment, with `reader` as the store.
+        """
+
+    def snapshot(self) -> Snapshot:
+        """
+        Return one moment: what the counters say, up to which announcements and seals, and what the journal has itself.
         """
 
     def oldest_waiting(self, reader: str, tenant: str | None = None) -> int | None:

@@ -26,6 +26,7 @@ from metriclake.books import DOMAIN_EVENTS, STREAM, Books, Counts, Delta, Key, b
 from metriclake.crashpoints import CrashPoint, reach
 from metriclake.entry import (
     Announcement,
+    Backfilling,
     Checkpointed,
     Entry,
     EntryInfo,
@@ -38,7 +39,9 @@ from metriclake.entry import (
     StoredEntry,
 )
 from metriclake.event import NO_TENANT
+from metriclake.journal import backfills, recounts
 from metriclake.journal.drain import Drain
+from metriclake.recount import Snapshot
 
 FORMAT = 1
 PARTITION = 0
@@ -78,6 +81,10 @@ CREATE TABLE IF NOT EXISTS held (
 CREATE INDEX IF NOT EXISTS held_by_seal ON held (partition, seal, tenant, number, oldest_at, size);
 CREATE INDEX IF NOT EXISTS held_by_tenant ON held (tenant, oldest_at);
 """
+_MEANT = """
+CREATE TABLE IF NOT EXISTS meant_for (number INTEGER PRIMARY KEY, destinations BLOB NOT NULL)
+"""
+"""Announcements that are not for all destinations. A table beside theirs: earlier versions go on with the journal."""
 
 
 @dataclass(slots=True)
@@ -136,6 +143,8 @@ class SqliteJournal:
             )
         connection.execute(_RETRIED)
         connection.executescript(_HELD_TABLE)
+        connection.execute(_MEANT)
+        connection.executescript(backfills.TABLE)
         self._identity = self._meta(connection, "identity")
         connection.execute("DELETE FROM pipelines WHERE version NOT IN (SELECT version FROM seals WHERE announced = 0)")
         waiting = connection.execute("SELECT coalesce(sum(size), 0), max(offset) FROM entries").fetchone()
@@ -350,11 +359,12 @@ class SqliteJournal:
         Return the announcements after a number.
         """
         rows = self._query(
-            "SELECT number, object, manifest, rows, oldest_at, sealed_at, version, counts FROM announcements"
-            " WHERE number > ? ORDER BY number LIMIT ?",
+            "SELECT number, object, manifest, rows, oldest_at, sealed_at, version, counts, destinations"
+            " FROM announcements LEFT JOIN meant_for USING (number) WHERE number > ? ORDER BY number LIMIT ?",
             (after, limit),
         )
-        return [Announcement(*row) for row in ([*values, _unpacked(counts)] for *values, counts in rows)]
+        read = ([*values, _unpacked(counts), _meant(only)] for *values, counts, only in rows)
+        return [Announcement(*row) for row in read]
 
     def checkpoint(self, reader: str) -> Checkpointed:
         """
@@ -369,6 +379,43 @@ class SqliteJournal:
         """
         self._submit(lambda connection: _advance(connection, reader, announcement, deltas)).result()
         reach(CrashPoint.CHECKPOINT)
+
+    def backfilling(self, manifest: str) -> Backfilling | None:
+        """
+        Return how far the backfill of a batch is.
+        """
+        rows = self._query(backfills.SELECT, (manifest,))
+        return Backfilling(*rows[0]) if rows else None
+
+    def pin_backfill(self, manifest: str, answers: bytes) -> bytes:
+        """
+        Keep what the directory answered for a batch of a backfill; the first wins.
+        """
+        pinned = self._submit(lambda connection: backfills.pin(connection, manifest, answers)).result()
+        reach(CrashPoint.PIN)
+        return pinned
+
+    def announce_backfill(
+        self, manifest: str, announcement: Announcement | None, deltas: Sequence[Delta]
+    ) -> int | None:
+        """
+        Announce what a backfill made of a batch, and count it, in one transaction.
+        """
+
+        def write(connection: sqlite3.Connection) -> int | None:
+            backfills.finish(connection, manifest)
+            _count(connection, deltas)
+            return None if announcement is None else _insert_announcement(connection, announcement)
+
+        number = self._submit(write).result()
+        reach(CrashPoint.ANNOUNCE)
+        return number
+
+    def pass_over(self, manifests: Sequence[str]) -> None:
+        """
+        Note batches of which a backfill makes nothing.
+        """
+        self._submit(lambda connection: backfills.pass_over(connection, manifests)).result()
 
     def keep_pipeline(self, version: int, text: str) -> None:
         """
@@ -406,6 +453,14 @@ class SqliteJournal:
                 )
             )
         return build(counters, in_flight, int(events), waiting)
+
+    def snapshot(self) -> Snapshot:
+        """
+        Return one moment: the counters, and what the journal has itself.
+        """
+        connection = self._connection()
+        with _mapped(self._path), _snapshot(connection):
+            return recounts.snapshot(connection)
 
     def oldest_waiting(self, reader: str, tenant: str | None = None) -> int | None:
         """
@@ -618,6 +673,8 @@ def _insert_announcement(connection: sqlite3.Connection, announcement: Announcem
             _packed(announcement.counts),
         ),
     )
+    if announcement.only:
+        connection.execute("INSERT INTO meant_for VALUES (?, ?)", (number, msgspec.json.encode(announcement.only)))
     return number
 
 
@@ -656,6 +713,10 @@ def _count(connection: sqlite3.Connection, deltas: Sequence[Delta]) -> None:
 
 def _packed(counts: Counts) -> bytes:
     return msgspec.json.encode([(*key, amount) for key, amount in counts.items()])
+
+
+def _meant(packed: bytes | None) -> tuple[str, ...]:
+    return () if packed is None else msgspec.json.decode(packed, type=tuple[str, ...])
 
 
 def _unpacked(packed: bytes) -> dict[Key, int]:

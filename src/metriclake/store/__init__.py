@@ -11,6 +11,7 @@ from metriclake.store.formats import ArrowFormat, CsvFormat, Format, NdjsonForma
 from metriclake.store.holdings import Holding, holdings
 from metriclake.store.load import Arrival, Loader, Outcome
 from metriclake.store.reader import TenantReader
+from metriclake.store.recounted import RowCount
 from metriclake.store.rollups.builder import Rollups
 from metriclake.store.rollups.sets import RollupSets
 from metriclake.store.selection import (
@@ -59,6 +60,7 @@ __all__ = [
     "Place",
     "RollupSets",
     "Rollups",
+    "RowCount",
     "Selection",
     "Spent",
     "TenantReader",

@@ -2,6 +2,7 @@
 What EventBridge rules and Firehose do: batch, seal, match and transform, validate, enrich, write lake objects.
 """
 
+from metriclake.stream.backfill import Backfill, Surroundings, Wanted
 from metriclake.stream.batcher import Close, Limits, Wait, Waiting, decide
 from metriclake.stream.cache import CacheTerms
 from metriclake.stream.cached import CachedDirectory
@@ -11,12 +12,15 @@ from metriclake.stream.directory import CurrentDirectory, Directory, DirectorySt
 from metriclake.stream.explanation import Explanation, explain, read_event
 from metriclake.stream.lake import SUFFIXES, Lake
 from metriclake.stream.preview import Preview
+from metriclake.stream.recounted import Recount
 from metriclake.stream.refused import Refusals, Terms
+from metriclake.stream.throttle import Load
 from metriclake.stream.verify import LakeCheck
 from metriclake.stream.worker import StreamWorker
 
 __all__ = [
     "SUFFIXES",
+    "Backfill",
     "CacheTerms",
     "CachedDirectory",
     "Close",
@@ -28,15 +32,19 @@ __all__ = [
     "Lake",
     "LakeCheck",
     "Limits",
+    "Load",
     "NoDirectory",
     "Plan",
     "Preview",
+    "Recount",
     "Refusals",
     "RemoteComposer",
     "StreamWorker",
+    "Surroundings",
     "Terms",
     "Wait",
     "Waiting",
+    "Wanted",
     "decide",
     "explain",
     "read_event",

@@ -20,7 +20,7 @@ import msgspec
 
 from metriclake._errors import EventTooComplex, TransformFailed
 from metriclake.books import Key
-from metriclake.entry import EntryKind, LakeObject, Manifest, Seal, StoredEntry, as_rows
+from metriclake.entry import Backfilled, EntryKind, LakeObject, Manifest, Seal, StoredEntry, as_rows, backfill_mark
 from metriclake.event import NO_METRIC, NO_TENANT, DropReason, MetricEvent, tenant_of
 from metriclake.prefix import DEFAULT_LAYOUT, Layout, Moment
 from metriclake.rules import RuleSet
@@ -40,7 +40,8 @@ class Plan:
 
     `tiers` are how long the store keeps what is sent; `future` is microseconds; `suffix` is the objects' compression;
     `types` are the declared types of measures, by metric and measure; `layout` is where objects lie. `wait` holds aside
-    what comes while nothing can be said of its tenant.
+    what comes while nothing can be said of its tenant. `fingerprints` are those of the rules, by metric: the same text
+    as long as the metric's part of the file says the same.
     """
 
     version: int
@@ -52,6 +53,7 @@ class Plan:
     accept_unknown: bool = True
     layout: Layout = DEFAULT_LAYOUT
     wait: bool = False
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +149,16 @@ def tenants(batch: Sorted) -> list[str]:
     return sorted({draft.tenant for draft in batch.passed})
 
 
-def compose(batch: Sorted, entries: Sequence[StoredEntry], seal: Seal, plan: Plan, answers: Answers) -> Composed:
+def compose(
+    batch: Sorted, entries: Sequence[StoredEntry], seal: Seal, plan: Plan, answers: Answers,
+    backfill: Backfilled | None = None,
+) -> Composed:  # fmt: skip
     """
     Enrich and write out: the objects of the seal and their manifest.
+
+    Those of a backfill have names of their own beside the seal's.
     """
-    place = _Place(seal, plan)
+    place = _Place(seal, plan, "" if backfill is None else backfill_mark(backfill.rule))
     events, refused = _enriched(batch, plan, answers)
     data = _data(place, events)
     errors = _errors(place, refused, seal)
@@ -174,6 +181,7 @@ def compose(batch: Sorted, entries: Sequence[StoredEntry], seal: Seal, plan: Pla
         data=data.about if data else None,
         errors=[content.about for content in errors],
         archive=archive.about if archive else None,
+        backfill=backfill,
     )
     return Composed(contents, manifest, place.manifest)
 
@@ -211,13 +219,13 @@ def recount(about: LakeObject, lines: bytes) -> LakeObject:
 
 class _Place:
     """
-    Where the objects of a seal lie: named by the seal alone, so that a second try finds the first one's.
+    Where the objects of a seal lie: named by the seal and a mark alone, so that a second try finds the first one's.
     """
 
-    def __init__(self, seal: Seal, plan: Plan) -> None:
+    def __init__(self, seal: Seal, plan: Plan, mark: str) -> None:
         when = datetime.fromtimestamp(seal.oldest_at / _MICROSECONDS, UTC)
-        self._moment = Moment(when, f"{seal.journal}-{seal.partition}-{seal.number}")
-        self._name = f"{seal.journal}-{seal.partition}-{seal.number:010d}-{when:%Y-%m-%d-%H-%M-%S}"
+        self._moment = Moment(when, f"{seal.journal}-{seal.partition}-{seal.number}{mark}")
+        self._name = f"{seal.journal}-{seal.partition}-{seal.number:010d}-{when:%Y-%m-%d-%H-%M-%S}{mark}"
         self._suffix = f".ndjson{plan.suffix}"
         self._layout = plan.layout
 

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from metriclake.entry import Manifest, Span, decode_manifest
+from metriclake.entry import Manifest, Span, backfill_mark, decode_manifest
 from metriclake.stream.lake import Lake
 
 ROOT = "Manifest/"
-_NAME = re.compile(r"([0-9a-f]{8})-(\d+)-(\d{10,})-(\d{4}(?:-\d\d){5})\.(?:json|ndjson(?:\.[a-z]+)?)$")
+_NAME = re.compile(
+    r"([0-9a-f]{8})-(\d+)-(\d{10,})-(\d{4}(?:-\d\d){5})(?:-backfill-([0-9a-f]{16}))?\.(?:json|ndjson(?:\.[a-z]+)?)$"
+)
 _HOURS_BEFORE = 2
 """A batch may hold what arrived after it was opened: the folders before a span's first that are looked into."""
 
@@ -25,6 +27,8 @@ _HOURS_BEFORE = 2
 class Name:
     """
     What the name of an object or manifest says: its seal, the arrival of its oldest record to the second.
+
+    `backfill` is the fingerprint of the rule by which a backfill made it, empty where its own batch did.
     """
 
     journal: str
@@ -32,6 +36,7 @@ class Name:
     seal: int
     oldest_at: int
     manifest: str
+    backfill: str = ""
 
 
 def read_name(path: str) -> Name | None:
@@ -46,7 +51,15 @@ def read_name(path: str) -> Name | None:
     except ValueError:
         return None
     manifest = f"{ROOT}{when:%Y/%m/%d/%H}/{found[0].partition('.')[0]}.json"
-    return Name(found[1], int(found[2]), int(found[3]), int(when.timestamp()) * 1_000_000, manifest)
+    oldest_at = int(when.timestamp()) * 1_000_000
+    return Name(found[1], int(found[2]), int(found[3]), oldest_at, manifest, found[5] or "")
+
+
+def backfill_path(manifest: str, rule: str) -> str:
+    """
+    Return the path of the manifest of what a rule, by its fingerprint, makes of an archived batch later.
+    """
+    return f"{manifest.removesuffix('.json')}{backfill_mark(rule)}.json"
 
 
 @dataclass(frozen=True, slots=True)

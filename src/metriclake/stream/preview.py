@@ -8,16 +8,14 @@ batch's own. The directory is not asked: what a tenant is called changes no coun
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import msgspec
 
 from metriclake._errors import MetriclakeError
-from metriclake.entry import EntryKind, Manifest, Seal, Span, StoredEntry
-from metriclake.rules import RuleSet
+from metriclake.entry import Span
+from metriclake.stream.archived import archived, only
 from metriclake.stream.compose import Plan, Refused, Sorted, sort
 from metriclake.stream.lake import Lake
-from metriclake.stream.manifests import read_manifest, steps
 from metriclake.stream.steps import Draft
 
 Enough = Callable[[], bool]
@@ -78,42 +76,22 @@ class Preview:
         Raises InvalidPipeline where the edited file has faults, LakeError where an archived object cannot be read, and
         MetriclakeError where neither file has the metric.
         """
-        before, edited = _only(self._in_force(), metric), _only(self._plan_of_text(text), metric)
+        before, edited = only(self._in_force(), metric), only(self._plan_of_text(text), metric)
         if not before.rules.rules and not edited.rules.rules:
             raise MetriclakeError(f"neither file has a metric {metric!r}: name one of either")
         found: dict[str, Difference] = {}
         previewed = Previewed(differences=[])
-        for step in steps(self._lake, span, after):
+        for step, batch in archived(self._lake, span, after):
             previewed.done, previewed.total = step.done, step.total
-            manifest = read_manifest(self._lake, step.path)
-            if manifest.archive is not None and span.holds(manifest.oldest_at):
-                entries = self._entries(manifest, manifest.archive.path)
-                seal = _seal(manifest)
-                previewed.events += entries[0].count
+            if batch is not None:
+                entries, seal = batch.entries(self._lake), batch.seal(batch.manifest.version)
+                previewed.events += batch.archive.rows
                 _compare(sort(entries, seal, before), sort(entries, seal, edited), metric, found)
             if enough():
                 previewed.next = step.path
                 break
         previewed.differences = [found[tenant] for tenant in sorted(found)]
         return previewed
-
-    def _entries(self, manifest: Manifest, path: str) -> list[StoredEntry]:
-        body = self._lake.get(path)
-        return [StoredEntry(manifest.first, EntryKind.EVENTS, manifest.oldest_at, body.count(b"\n"), body)]
-
-
-def _only(plan: Plan, metric: str) -> Plan:
-    """
-    Return a plan with the rule of one metric alone, with none where it has no such rule.
-    """
-    return replace(plan, rules=RuleSet(rule for rule in plan.rules.rules if rule.name == metric))
-
-
-def _seal(manifest: Manifest) -> Seal:
-    return Seal(
-        "", manifest.partition, manifest.seal, manifest.first, manifest.last, manifest.oldest_at, manifest.sealed_at,
-        manifest.version,
-    )  # fmt: skip
 
 
 def _compare(before: Sorted, after: Sorted, metric: str, found: dict[str, Difference]) -> None:

@@ -15,7 +15,7 @@ from typing import Protocol
 import msgspec
 
 from metriclake._errors import LakeError, MetriclakeError
-from metriclake.entry import Announcement, LakeObject, Manifest, Seal, Span, decode_manifest, objects_of
+from metriclake.entry import Announcement, Backfilling, LakeObject, Manifest, Seal, Span, decode_manifest, objects_of
 from metriclake.stream.compose import recount
 from metriclake.stream.lake import Lake, unpack
 from metriclake.stream.manifests import Name, read_name, steps
@@ -81,6 +81,11 @@ class CheckedJournal(Protocol):
     def unannounced(self, partition: int) -> list[Seal]:
         """
         Return the seals whose objects are not announced.
+        """
+
+    def backfilling(self, manifest: str) -> Backfilling | None:
+        """
+        Return how far the backfill of a batch is.
         """
 
 
@@ -163,7 +168,8 @@ class LakeCheck:
         while page := self._journal.announcements(number, _PAGE):
             for announcement in page:
                 number = announcement.number
-                if span.holds(announcement.oldest_at // 1_000_000 * 1_000_000):
+                name = read_name(announcement.manifest)
+                if name is not None and span.holds(name.oldest_at):
                     self._announcement(announcement, found)
             yield str(number)
 
@@ -207,6 +213,9 @@ class LakeCheck:
         return frozenset()
 
     def _in_flight(self, name: Name) -> bool:
+        if name.backfill:
+            begun = self._journal.backfilling(name.manifest)
+            return begun is not None and begun.number is None
         seals: Sequence[Seal] = self._journal.unannounced(name.partition)
         return name.journal == self._journal.identity and name.seal in {seal.number for seal in seals}
 

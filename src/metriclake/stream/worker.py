@@ -9,7 +9,6 @@ result: seals, the directory's answers and objects are each made once.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
@@ -18,32 +17,16 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
-import msgspec
-
-from metriclake._errors import LakeError, MetriclakeError, StageFailed
-from metriclake.books import DOMAIN_EVENTS, STREAM, Delta
-from metriclake.crashpoints import CrashPoint, reach
-from metriclake.entry import (
-    Announcement,
-    EntryInfo,
-    Held,
-    HeldInfo,
-    LakeObject,
-    Manifest,
-    Seal,
-    StoredEntry,
-    as_counts,
-    decode_manifest,
-    encode_manifest,
-    objects_of,
-)
-from metriclake.event import NO_TENANT
+from metriclake._errors import MetriclakeError, StageFailed
+from metriclake.books import Delta
+from metriclake.entry import Announcement, EntryInfo, Held, HeldInfo, Seal, StoredEntry
 from metriclake.stream.batcher import Close, Limits, Wait, Waiting, decide
-from metriclake.stream.compose import Composed, Content, Plan, recount
+from metriclake.stream.compose import Plan
 from metriclake.stream.composer import Composer, LocalComposer, Ready
 from metriclake.stream.directory import Directory
 from metriclake.stream.held import Verdict, choose, decode_verdict, encode_verdict
 from metriclake.stream.lake import Lake
+from metriclake.stream.objects import ObjectWriter, announcement_of, deltas_of
 
 PARTITION = 0
 """The embedded journal has one."""
@@ -142,7 +125,6 @@ class StreamWorker:
         `composer` makes the objects: where none is given, in this process.
         """
         self._journal = journal
-        self._lake = lake
         self._directory = directory
         self._plan_of = plan_of
         self._limits = limits
@@ -159,7 +141,7 @@ class StreamWorker:
         self._last_freed = ""
         self._thread = threading.Thread(target=self._run, name=f"stream-{PARTITION}", daemon=True)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"lake-{PARTITION}")
-        self._archiver = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"archive-{PARTITION}")
+        self._objects = ObjectWriter(lake, f"archive-{PARTITION}")
         self.failure: MetriclakeError | None = None
         self.announced = threading.Event()
 
@@ -177,7 +159,7 @@ class StreamWorker:
         if self._thread.ident is not None:
             self._thread.join()
         self._writer.shutdown()
-        self._archiver.shutdown()
+        self._objects.close()
         self._composer.close()
 
     @property
@@ -330,9 +312,9 @@ class StreamWorker:
         """
         Put a seal's objects into the lake, and announce them.
         """
-        manifest = self._put(ready.composed)
-        announcement = _announcement(manifest, ready.composed.path)
-        self._journal.announce(seal, announcement, _deltas(manifest), ready.held)
+        manifest = self._objects.write(ready.composed)
+        announcement = announcement_of(manifest, ready.composed.path)
+        self._journal.announce(seal, announcement, deltas_of(manifest), ready.held)
         while self._sealed and self._sealed[0].offset <= seal.last:
             self._sealed.popleft()
         self.announced.set()
@@ -353,87 +335,3 @@ class StreamWorker:
         can_go = [tenant for tenant in held if tenant in answers or not plan.wait]
         choice = choose(held, can_go, self._limits().size)
         return decode_verdict(self._journal.pin(seal, encode_verdict(answers, choice.behind), choice.freed))
-
-    def _put(self, composed: Composed) -> Manifest:
-        """
-        Write the objects, then the manifest that says they are all there; return what the lake holds of it.
-        """
-        archive = composed.manifest.archive
-        manifest_path = composed.path
-        jobs = [
-            self._archiver.submit(self._put_one, content, manifest_path)
-            for content in composed.contents
-            if content.about is archive
-        ]
-        rest = [self._put_one(one, manifest_path) for one in composed.contents if one.about is not archive]
-        written = {about.path: about for about in (*rest, *(job.result() for job in jobs))}
-        reach(CrashPoint.PUT)
-        manifest = _with_written(composed.manifest, written)
-        kept = self._lake.put(composed.path, encode_manifest(manifest))
-        return decode_manifest(composed.path, kept)
-
-    def _put_one(self, content: Content, manifest_path: str) -> LakeObject:
-        path = content.about.path
-        kept = self._lake.put(path, content.lines, lambda found: self._vouched(found, path, manifest_path))
-        if kept == content.lines:
-            return content.about
-        try:
-            return recount(content.about, kept)
-        except ValueError as error:
-            raise LakeError(f"the lake object {content.about.path} holds lines of another format") from error
-
-    def _vouched(self, found: bytes, path: str, manifest_path: str) -> bool:
-        """
-        Tell whether a dead worker's manifest names what was found: it went last, when all objects were durable.
-        """
-        try:
-            manifest = decode_manifest(manifest_path, self._lake.get(manifest_path))
-        except LakeError:
-            return False
-        named = {about.path: about.sha256 for about in objects_of(manifest)}
-        return named.get(path) == hashlib.sha256(found).hexdigest()
-
-
-def _with_written(manifest: Manifest, written: dict[str, LakeObject]) -> Manifest:
-    def found(about: LakeObject | None) -> LakeObject | None:
-        return None if about is None else written[about.path]
-
-    return msgspec.structs.replace(
-        manifest,
-        data=found(manifest.data),
-        errors=[written[about.path] for about in manifest.errors],
-        archive=found(manifest.archive),
-    )
-
-
-def _announcement(manifest: Manifest, path: str) -> Announcement | None:
-    if manifest.data is None:
-        return None
-    return Announcement(
-        number=0,
-        object=manifest.data.path,
-        manifest=path,
-        rows=manifest.data.rows,
-        oldest_at=manifest.oldest_at,
-        sealed_at=manifest.sealed_at,
-        version=manifest.version,
-        counts=as_counts(manifest.data.counts),
-    )
-
-
-def _deltas(manifest: Manifest) -> list[Delta]:
-    deltas = [
-        Delta(STREAM, NO_TENANT, DOMAIN_EVENTS, "archived", manifest.archive.rows if manifest.archive else 0),
-        Delta(STREAM, NO_TENANT, DOMAIN_EVENTS, "matched", manifest.matched),
-        Delta(STREAM, NO_TENANT, DOMAIN_EVENTS, "unmatched", manifest.unmatched),
-    ]
-    deltas.extend(_counted("received", manifest.received))
-    if manifest.data is not None:
-        deltas.extend(_counted("laked", manifest.data.counts))
-    for about in manifest.errors:
-        deltas.extend(_counted("rejected", about.counts))
-    return deltas
-
-
-def _counted(counter: str, rows: Iterable[tuple[str, str, int]]) -> list[Delta]:
-    return [Delta(STREAM, tenant, metric, counter, amount) for tenant, metric, amount in rows]

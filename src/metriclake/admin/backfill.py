@@ -1,0 +1,75 @@
+"""
+What the command `backfill` asks: run a metric's rule in force over archived events, into the lake and the store.
+
+An answer is a slice of a moment's work, with `next`, where to go on, and `pause`, after how many seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from metriclake._errors import InvalidBody
+from metriclake.admin.lake import Enough, span
+from metriclake.entry import Span
+from metriclake.problems import as_json
+from metriclake.tokens import check_bearer
+
+_SLICE_SECONDS = 0.3
+"""Shorter than other slices': between two of them the stream has the processor to itself."""
+
+
+class BackfillTerms(msgspec.Struct, forbid_unknown_fields=True):
+    """
+    The body of a backfill: the metric, the arrivals, the destinations beside the store, and where to go on.
+
+    `rule` and `number` are those of the last answer.
+    """
+
+    metric: str
+    start: str | None = msgspec.field(default=None, name="from")
+    end: str | None = msgspec.field(default=None, name="to")
+    destinations: Sequence[str] = ()
+    dry_run: bool = False
+    rule: str = ""
+    number: int = 0
+    after: str = ""
+
+
+class BackfillAdmin:
+    """
+    The admin route of one server's backfills.
+    """
+
+    def __init__(self, admin_key: str, backfill: Callable[[BackfillTerms, Span, Enough], Any]) -> None:
+        """
+        `backfill` returns one slice, to be encoded as it is.
+        """
+        self._key = admin_key
+        self._backfill = backfill
+
+    def routes(self) -> list[BaseRoute]:
+        """
+        Return the route.
+        """
+        return [Route("/v1/admin/backfill", self.backfill, methods=["POST"])]
+
+    async def backfill(self, request: Request) -> Response:
+        """
+        Run a metric's rule over a part of the archive.
+        """
+        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        try:
+            terms = msgspec.json.decode(await request.body(), type=BackfillTerms)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidBody(str(error)) from error
+        arrived = span(terms.start, terms.end)
+        until = time.monotonic() + _SLICE_SECONDS
+        return as_json(await run_in_threadpool(self._backfill, terms, arrived, lambda: time.monotonic() >= until))

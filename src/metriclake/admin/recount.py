@@ -1,0 +1,59 @@
+"""
+What `status --verify` asks: count the books anew, a slice at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from metriclake._errors import InvalidBody
+from metriclake.admin.lake import Enough, clock
+from metriclake.problems import as_json
+from metriclake.recount import Moment
+from metriclake.tokens import check_bearer
+
+
+class RecountTerms(msgspec.Struct, forbid_unknown_fields=True):
+    """
+    The body of a recount: the moment up to which is counted, none at first, and where to go on.
+    """
+
+    moment: Moment | None = None
+    after: str = ""
+
+
+class RecountAdmin:
+    """
+    The admin route of one server's recount.
+    """
+
+    def __init__(self, admin_key: str, recount: Callable[[Moment | None, str, Enough], Any]) -> None:
+        """
+        `recount` returns one slice, to be encoded as it is.
+        """
+        self._key = admin_key
+        self._recount = recount
+
+    def routes(self) -> list[BaseRoute]:
+        """
+        Return the route.
+        """
+        return [Route("/v1/admin/recount", self.recount, methods=["POST"])]
+
+    async def recount(self, request: Request) -> Response:
+        """
+        Count a part of what the books count.
+        """
+        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        try:
+            terms = msgspec.json.decode(await request.body() or b"{}", type=RecountTerms)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidBody(str(error)) from error
+        return as_json(await run_in_threadpool(self._recount, terms.moment, terms.after, clock()))
