@@ -13,7 +13,17 @@ import pytest
 
 from metriclake import _config, pipeline
 from metriclake.cli import main
+from metriclake.destination_specs import (
+    KINDS,
+    DestinationSpec,
+    HubSpotCompaniesSpec,
+    HubSpotEventsSpec,
+    MappingSpec,
+    MixpanelAccountSpec,
+    RetrySpec,
+)
 from metriclake.event import DropReason
+from metriclake.spec import Spec
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -60,6 +70,21 @@ def test_every_key_of_the_pipeline_file() -> None:
     keys = {entry.name for spec in specs for entry in msgspec.structs.fields(spec)}
 
     assert [key for key in sorted(keys) if not re.search(rf"\b{key}\b", text)] == []
+
+
+def test_every_key_of_a_destination() -> None:
+    """
+    Each key of a destination has its place in docs/destinations.md, those of all of them in docs/pipeline-file.md.
+    """
+    shared = {
+        entry.name for spec in (DestinationSpec, MappingSpec, RetrySpec) for entry in msgspec.structs.fields(spec)
+    }
+    kinds: tuple[type[Spec], ...] = (*KINDS.values(), MixpanelAccountSpec, HubSpotCompaniesSpec, HubSpotEventsSpec)
+    own = {entry.name for kind in kinds for entry in msgspec.structs.fields(kind)} - shared
+    pages = {"docs/pipeline-file.md": shared | set(KINDS), "docs/destinations.md": own | set(KINDS)}
+
+    for page, keys in pages.items():
+        assert [key for key in sorted(keys) if not re.search(rf"\b{key}\b", _text(page))] == []
 
 
 def test_every_command() -> None:

@@ -265,3 +265,37 @@ def test_schema_reads_what_check_reads() -> None:
     )
     for wrong in wrongs:
         assert list(schema.iter_errors(wrong)) != []
+
+
+@pytest.mark.parametrize(
+    ("destinations", "fits"),
+    [
+        ({"segment": {"write_key": "k", "metrics": {"m": {"properties": {"A": "data.a"}}}}}, True),
+        ({"staging": {"type": "segment", "write_key": "k", "retry": {"tries": 3}}}, True),
+        ({"segment": {"type": "python", "call": "m:f"}}, True),
+        ({}, True),
+        ({"segment": {}}, False),
+        ({"staging": {"write_key": "k"}}, False),
+        ({"staging": {"type": "kafka"}}, False),
+        ({"segment": {"write_key": "k", "call": "m:f"}}, False),
+        ({"segment": {"type": "python", "write_key": "k"}}, False),
+    ],
+)
+def test_schema_reads_destinations(destinations: dict[str, Any], *, fits: bool) -> None:
+    """
+    The JSON Schema has the settings of each kind, by `type` or by name, as the check has.
+    """
+    written = {"destinations": destinations, "metrics": {"m": {"pattern": {"source": ["s"]}, "input_path": "$.detail"}}}
+
+    assert (list(Draft202012Validator(json_schema()).iter_errors(written)) == []) == fits
+    assert (faults_of(json.dumps(written)) == []) == fits
+
+
+def test_a_destination_shows_no_key() -> None:
+    """
+    The text of what was read holds no key, no URL and no secret.
+    """
+    text = "destinations: {segment: {write_key: hunter2, url: 'https://host.example/hunter2'}}"
+
+    assert "hunter2" not in repr(parse(text, FILE, {}))
+    assert "SegmentSpec(…)" in repr(parse(text, FILE, {}))

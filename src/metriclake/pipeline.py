@@ -25,6 +25,7 @@ import yaml
 
 from metriclake._config import MAX_EVENT_BYTES
 from metriclake._errors import Fault, InvalidPipeline
+from metriclake.destination_checks import Fields, check_destination
 from metriclake.destination_specs import KINDS, DestinationSpec
 from metriclake.event import is_field_name, is_metric_name, is_tenant_id
 from metriclake.prefix import DATA_PREFIX, ERROR_PREFIX, layout
@@ -354,7 +355,9 @@ def json_schema() -> dict[str, Any]:
     """
     Return the JSON Schema of the pipeline file, for editors: what this version reads, and nothing of later ones.
     """
-    (schema,), parts = msgspec.json.schema_components([Pipeline], ref_template="#/$defs/{name}")
+    (schema, *_), parts = msgspec.json.schema_components([Pipeline, *KINDS.values()], ref_template="#/$defs/{name}")
+    parts["Pipeline"]["properties"]["destinations"] = _destinations_schema()
+    del parts["DestinationSpec"]
     kinds: dict[str, type[Spec]] = {kind.__name__: kind for kind in _kinds(Spec)}
     for name, part in parts.items():
         _without_later(part, kinds[name].later)
@@ -370,6 +373,21 @@ def json_schema() -> dict[str, Any]:
         **schema,
         "$defs": parts,
     }
+
+
+def _destinations_schema() -> dict[str, Any]:
+    """
+    Return the schema of a mapping whose values are of the kind that their `type` says, or else their name.
+    """
+    kinds = [
+        {"required": ["type"], "properties": {"type": {"const": kind}}, "$ref": f"#/$defs/{spec.__name__}"}
+        for kind, spec in KINDS.items()
+    ]
+    named = {
+        kind: {"if": {"required": ["type"]}, "then": {"anyOf": kinds}, "else": {"$ref": f"#/$defs/{spec.__name__}"}}
+        for kind, spec in KINDS.items()
+    }
+    return {"type": "object", "properties": named, "additionalProperties": {"anyOf": kinds}, "default": {}}
 
 
 def _kinds(of: type[Spec]) -> Iterator[type[Spec]]:
@@ -635,6 +653,10 @@ def _check_meaning(pipeline: Pipeline, document: _Document) -> None:
     for key, value in (("patience", pipeline.gateway.patience), ("keep_alive", pipeline.gateway.keep_alive)):
         if not timedelta(seconds=1) <= duration(value) <= timedelta(hours=1):
             document.fault(("gateway", key), "must be at least 1s and at most 1h")
+    declared = {name: _declared(metric) for name, metric in pipeline.metrics.items()}
+    for name, destination in pipeline.destinations.items():
+        say = functools.partial(_below, document, ("destinations", name))
+        check_destination(name, destination, declared, say)
     if pipeline.dashboards:
         document.fault(("dashboards",), "`dashboards` is not in this version of metriclake yet", "leave it empty")
     _check_store(pipeline.store.tiers(), document)
@@ -643,6 +665,20 @@ def _check_meaning(pipeline: Pipeline, document: _Document) -> None:
     stream = pipeline.stream
     layout(stream.prefix, stream.error_prefix, lambda key, *said: document.fault(("stream", key), *said))
     _check_urls(pipeline, document)
+
+
+def _below(document: _Document, at: Place, place: Place, what: str, hint: str = "") -> None:
+    document.fault((*at, *place), what, hint)
+
+
+def _declared(metric: MetricSpec) -> Fields:
+    """
+    Return the fields that a metric's events may have, None where its input decides that.
+    """
+    if metric.as_eventbridge:
+        return None
+    parts = (("metadata", metric.metadata), ("data", metric.data))
+    return frozenset(f"{part}.{name}" for part, fields in parts for name in fields)
 
 
 def _check_tenants(tenants: TenantsSpec, document: _Document) -> None:

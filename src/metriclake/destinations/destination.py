@@ -8,7 +8,7 @@ the loop's, the same for all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -47,8 +47,10 @@ class Capabilities:
     What one kind of call takes: `records` and `bytes` (of bodies, before compression) in a batch, `record_bytes` each.
 
     `repeats` says whether the destination deduplicates by a record's id: always (harmless), for as long as `remembers`
-    (forgotten after it), or not at all (doubled). `concurrency` batches may be on their way at once. Where
-    `latest_only`, a record stands for the state of its `slot`: the newest is sent, and older ones never overwrite it.
+    (forgotten after it), or not at all (doubled). `retry_unknown` has what may have been taken sent again although it
+    may double: where who receives it is expected to deduplicate. `concurrency` batches may be on their way at once.
+    Where `latest_only`, a record stands for the state of its `slot`: the newest is sent, and older ones never overwrite
+    it.
     """
 
     records: int = 1
@@ -57,6 +59,7 @@ class Capabilities:
     rate: Rate | None = None
     repeats: Repeats = Repeats.DOUBLED
     remembers: timedelta | None = None
+    retry_unknown: bool = False
     concurrency: int = 1
     latest_only: bool = False
 
@@ -140,7 +143,8 @@ class Receipt:
     What became of each record of a batch, in its order.
 
     `pause` is for how many seconds the account wants no request at all (`Retry-After`, an exhausted rate). `blocked`
-    says that it is no fault of any record that nothing is taken: a refused key, an unknown host, an outage.
+    says that it is no fault of any record that nothing is taken: a refused key, an unknown host, an outage. Neither
+    costs a record that is to be tried again one of its tries.
     """
 
     fates: Sequence[Fate]
@@ -160,6 +164,19 @@ class Receipt:
         Say of all records that they are delivered, but for those at the indices of `others`.
         """
         return cls([others.get(index, DELIVERED) for index in range(len(batch.records))], pause)
+
+    @classmethod
+    def around(cls, batch: Batch, known: Mapping[int, Fate], deliver: Callable[[Batch], Receipt]) -> Self:
+        """
+        Say what is known already of the records at some indices, and deliver the others, if there are any.
+        """
+        rest = [record for index, record in enumerate(batch.records) if index not in known]
+        if not rest:
+            return cls.but(batch, known)
+        receipt = deliver(Batch(batch.kind, rest, batch.attempt))
+        fates = iter(receipt.fates)
+        merged = [known[index] if index in known else next(fates) for index in range(len(batch.records))]
+        return cls(merged, receipt.pause, receipt.blocked)
 
 
 class Destination(Protocol):

@@ -6,19 +6,15 @@ What it raises is a failure of the source; only the error's kind is passed on, s
 
 from __future__ import annotations
 
-import importlib
-import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from metriclake._errors import MetriclakeError
+from metriclake.callables import named_callable
 from metriclake.event import json_kind
 from metriclake.stream.directory import Attributes
 from metriclake.stream.sources.source import Looked, strict_attributes
-
-_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
 class PythonSource:
@@ -33,7 +29,7 @@ class PythonSource:
         Import it, also from `folder`; raises MetriclakeError where it cannot be used.
         """
         self._name = name
-        self._callable = _imported(name, folder)
+        self._callable = named_callable(name, folder)
 
     def look_up(self, tenants: Sequence[str], seconds: float) -> Looked:  # noqa: ARG002 - the caller keeps the time
         """
@@ -58,22 +54,3 @@ class PythonSource:
             tenant: None if found.get(tenant) is None else strict_attributes(f"`{self._name}`", tenant, found[tenant])
             for tenant in tenants
         }
-
-
-def _imported(name: str, folder: Path) -> Callable[[list[str]], Any]:
-    if not _NAME.fullmatch(name):
-        raise MetriclakeError("must be `module:callable`, such as `crm.tenants:look_up`")
-    module, _, path = name.partition(":")
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-    try:
-        found: Any = importlib.import_module(module)
-    except Exception as error:  # noqa: BLE001 - user code runs at import: whatever it is, it is a fault of the file
-        raise MetriclakeError(f"the module `{module}` cannot be imported ({type(error).__name__}: {error})") from None
-    for part in path.split("."):
-        if not hasattr(found, part):
-            raise MetriclakeError(f"the module `{module}` has no `{path}`")
-        found = getattr(found, part)
-    if not callable(found):
-        raise MetriclakeError(f"`{name}` is not callable")
-    return found  # type: ignore[no-any-return] # checked above
