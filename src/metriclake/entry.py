@@ -6,6 +6,7 @@ Times are microseconds since 1970, UTC. Order is promised within a partition of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -101,7 +102,8 @@ class Announcement:
     """
     A lake object that is there to be loaded: `number` is the order that destinations follow, from 1 without gaps.
 
-    `counts` are its metric events by tenant and metric.
+    `counts` are its metric events by tenant and metric. `only` names the destinations that it is meant for, where it is
+    not for all of them; the others count it as not mapped. The store takes every object.
     """
 
     number: int
@@ -112,6 +114,7 @@ class Announcement:
     sealed_at: int
     version: int
     counts: Counts = field(default_factory=dict, repr=False)
+    only: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -347,6 +348,17 @@ class JournalContract:
         assert [one.number for one in journal.announcements(0, 10)] == [1, 2]
         assert [one.number for one in journal.announcements(1, 10)] == [2]
         assert [one.counts for one in journal.announcements(0, 1)] == [{("acme", "m"): 2}]
+
+    def test_announcement_says_whom_it_is_meant_for(self, journal: Journal) -> None:
+        """
+        An announcement for some destinations names them when it is read; one for all names none.
+        """
+        announced(journal)
+        position = put(journal, metrics())
+        seal = next_seal(journal, position.offset, position.offset)
+        journal.announce(seal, replace(announcement_of(seal), only=("crm", "hook")), [])
+
+        assert [one.only for one in journal.announcements(0, 10)] == [(), ("crm", "hook")]
 
     def test_announcing_trims_the_entries(self, journal: Journal) -> None:
         """

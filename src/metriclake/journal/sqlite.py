@@ -78,6 +78,10 @@ CREATE TABLE IF NOT EXISTS held (
 CREATE INDEX IF NOT EXISTS held_by_seal ON held (partition, seal, tenant, number, oldest_at, size);
 CREATE INDEX IF NOT EXISTS held_by_tenant ON held (tenant, oldest_at);
 """
+_MEANT = """
+CREATE TABLE IF NOT EXISTS meant_for (number INTEGER PRIMARY KEY, destinations BLOB NOT NULL)
+"""
+"""Announcements that are not for all destinations. A table beside theirs: earlier versions go on with the journal."""
 
 
 @dataclass(slots=True)
@@ -136,6 +140,7 @@ class SqliteJournal:
             )
         connection.execute(_RETRIED)
         connection.executescript(_HELD_TABLE)
+        connection.execute(_MEANT)
         self._identity = self._meta(connection, "identity")
         connection.execute("DELETE FROM pipelines WHERE version NOT IN (SELECT version FROM seals WHERE announced = 0)")
         waiting = connection.execute("SELECT coalesce(sum(size), 0), max(offset) FROM entries").fetchone()
@@ -350,11 +355,12 @@ class SqliteJournal:
         Return the announcements after a number.
         """
         rows = self._query(
-            "SELECT number, object, manifest, rows, oldest_at, sealed_at, version, counts FROM announcements"
-            " WHERE number > ? ORDER BY number LIMIT ?",
+            "SELECT number, object, manifest, rows, oldest_at, sealed_at, version, counts, destinations"
+            " FROM announcements LEFT JOIN meant_for USING (number) WHERE number > ? ORDER BY number LIMIT ?",
             (after, limit),
         )
-        return [Announcement(*row) for row in ([*values, _unpacked(counts)] for *values, counts in rows)]
+        read = ([*values, _unpacked(counts), _meant(only)] for *values, counts, only in rows)
+        return [Announcement(*row) for row in read]
 
     def checkpoint(self, reader: str) -> Checkpointed:
         """
@@ -618,6 +624,8 @@ def _insert_announcement(connection: sqlite3.Connection, announcement: Announcem
             _packed(announcement.counts),
         ),
     )
+    if announcement.only:
+        connection.execute("INSERT INTO meant_for VALUES (?, ?)", (number, msgspec.json.encode(announcement.only)))
     return number
 
 
@@ -656,6 +664,10 @@ def _count(connection: sqlite3.Connection, deltas: Sequence[Delta]) -> None:
 
 def _packed(counts: Counts) -> bytes:
     return msgspec.json.encode([(*key, amount) for key, amount in counts.items()])
+
+
+def _meant(packed: bytes | None) -> tuple[str, ...]:
+    return () if packed is None else msgspec.json.decode(packed, type=tuple[str, ...])
 
 
 def _unpacked(packed: bytes) -> dict[Key, int]:
