@@ -24,7 +24,7 @@ for _ in range(3):
         reach(point)
         print(point.value, flush=True)
 """
-POINTS = ["append", "seal", "pin", "put", "announce", "insert", "checkpoint"]
+POINTS = ["append", "seal", "pin", "put", "announce", "insert", "checkpoint", "sent", "note", "settle"]
 
 
 def reached(armed: str) -> tuple[int, list[str]]:
@@ -62,7 +62,9 @@ def test_unknown_point_is_refused(text: str) -> None:
     """
     What names no point is refused with the ones that there are.
     """
-    with pytest.raises(MetriclakeError, match="append, seal, pin, put, announce, insert, checkpoint"):
+    with pytest.raises(
+        MetriclakeError, match="append, seal, pin, put, announce, insert, checkpoint, sent, note, settle"
+    ):
         arm(text)
 
 

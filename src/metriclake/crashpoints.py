@@ -17,7 +17,9 @@ from metriclake._errors import MetriclakeError
 
 class CrashPoint(StrEnum):
     """
-    The named steps of an event's path: each is reached when the step is durable.
+    The named steps of an event's path: each is reached when the step is durable; `sent` when a request is answered.
+
+    The last three are passed for destinations other than the store alone.
     """
 
     APPEND = "append"
@@ -27,6 +29,12 @@ class CrashPoint(StrEnum):
     ANNOUNCE = "announce"
     INSERT = "insert"
     CHECKPOINT = "checkpoint"
+    SENT = "sent"
+    NOTE = "note"
+    SETTLE = "settle"
+
+
+DELIVERY_POINTS = (CrashPoint.SENT, CrashPoint.NOTE, CrashPoint.SETTLE)
 
 
 class _Armed:
