@@ -54,7 +54,7 @@ from metriclake.admin import Admin, LakeAdmin, RulesAdmin, TenantsAdmin
 from metriclake.books import STORE, Books
 from metriclake.connection import Connections, ConnectionTerms, raise_files
 from metriclake.crashpoints import arm
-from metriclake.destinations import DestinationLoop, Outcome, StoreDestination
+from metriclake.destinations import DestinationLoop, LoopTerms, Outcome, StoreDestination
 from metriclake.disk import DiskGauge, Room
 from metriclake.entry import Announcement, Entry, Position
 from metriclake.gateway import Allowance, Gateway, Ids, Limiter, Rate, accept_events
@@ -301,7 +301,7 @@ class Server:
             self._lake.get,
             self._stream.announced,
             self._delivered,
-            again=REDELIVERED_OBJECTS if self._unclean else 0,
+            terms=LoopTerms(again=REDELIVERED_OBJECTS if self._unclean else 0),
         )
         self._exports = Exports(
             lambda tenant: ExportReader(self._engine, self._catalogue, tenant, tiers=self._loader.tiers),

@@ -105,12 +105,13 @@ class Note:
     What is to be known after a crash of requests that are begun or answered.
 
     `body` is the destinations' own. `delivered` are fingerprints of records that must not be sent twice, `slots` the
-    newest event time that was delivered of each.
+    newest event time that was delivered of each. A `whole` note stands for all that was noted before it in its scope.
     """
 
     body: bytes = field(repr=False)
     delivered: Sequence[bytes] = ()
     slots: Mapping[str, int] = field(default_factory=dict)
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,18 @@ class DeliveriesContract:
         assert deliveries.noted(CRM, "objects") == []
         assert [deliveries.noted(CRM, "redrive"), deliveries.noted("hook", "objects")] == [[b"3"], [b"4"]]
 
+    def test_whole_note_stands_for_those_before_it(self, journal: Journal) -> None:
+        """
+        It replaces the notes of its destination and scope, and no others.
+        """
+        for scope in ("objects", "redrive"):
+            journal.deliveries.note(CRM, scope, Note(b"1"))
+        journal.deliveries.note(CRM, "objects", Note(b"2", whole=True))
+        journal.deliveries.note(CRM, "objects", Note(b"3"))
+
+        assert journal.deliveries.noted(CRM, "objects") == [b"2", b"3"]
+        assert journal.deliveries.noted(CRM, "redrive") == [b"1"]
+
     def test_slots_keep_their_newest_time(self, journal: Journal) -> None:
         """
         A watermark rises and never falls; a slot that was never delivered has none.

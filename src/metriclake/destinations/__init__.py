@@ -16,7 +16,7 @@ from metriclake.destinations.destination import (
     Repeats,
     Verdict,
 )
-from metriclake.destinations.loop import DestinationLoop
+from metriclake.destinations.loop import DestinationLoop, LoopTerms
 from metriclake.destinations.objects import Announced, Follower, Outcome
 from metriclake.destinations.store import StoreDestination
 
@@ -31,6 +31,7 @@ __all__ = [
     "Erasure",
     "Fate",
     "Follower",
+    "LoopTerms",
     "Outcome",
     "Rate",
     "Receipt",

@@ -118,6 +118,8 @@ def note(connection: sqlite3.Connection, reader: str, scope: str, noted: Note) -
     """
     Keep what must be known after a crash.
     """
+    if noted.whole:
+        connection.execute("DELETE FROM delivery_notes WHERE reader = ? AND scope = ?", (reader, scope))
     connection.execute("INSERT INTO delivery_notes (reader, scope, body) VALUES (?, ?, ?)", (reader, scope, noted.body))
     now = time.time_ns() // 1000
     connection.executemany(
