@@ -54,7 +54,16 @@ from metriclake.admin import Admin, LakeAdmin, RulesAdmin, TenantsAdmin
 from metriclake.books import STORE, Books
 from metriclake.connection import Connections, ConnectionTerms, raise_files
 from metriclake.crashpoints import arm
-from metriclake.destinations import DestinationLoop, LoopTerms, Outcome, StoreDestination
+from metriclake.deadletter import WhichLetters
+from metriclake.destinations import (
+    DestinationLoop,
+    Destinations,
+    LoopTerms,
+    Outcome,
+    Running,
+    StoreDestination,
+    destination_of,
+)
 from metriclake.disk import DiskGauge, Room
 from metriclake.entry import Announcement, Entry, Position
 from metriclake.gateway import Allowance, Gateway, Ids, Limiter, Rate, accept_events
@@ -184,6 +193,7 @@ def configure(path: Path, environ: Mapping[str, str]) -> Configured:
     faults: list[Fault] = []
     plan = plans.plan(loaded, faults)
     directory = _directory(loaded, faults)
+    _try_destinations(loaded, faults)
     if faults:
         raise InvalidPipeline(tuple(faults))
     return Configured(loaded, plan, directory, plans.kept_text(loaded))
@@ -202,6 +212,14 @@ def _directory(loaded: LoadedPipeline, faults: list[Fault]) -> Directory:
         (key,) = tenants.sources
         faults.append(Fault(loaded.place("tenants", key), str(error)))
     return NoDirectory()
+
+
+def _try_destinations(loaded: LoadedPipeline, faults: list[Fault]) -> None:
+    for name, spec in loaded.pipeline.destinations.items():
+        try:
+            destination_of(name, spec, loaded.path.parent.resolve()).close()
+        except MetriclakeError as error:
+            faults.append(Fault(loaded.place("destinations", name), str(error)))
 
 
 def _source(loaded: LoadedPipeline) -> Source | None:
@@ -315,6 +333,7 @@ class Server:
             self._loaded(),
             lambda: self.connections.terms.most,
         )
+        self._destinations = Destinations(self._journal, self._lake.get)
 
     def start(self) -> None:
         """
@@ -322,17 +341,19 @@ class Server:
         """
         self._stream.start()
         self._loading.start()
+        self._destinations.turn_to(self._made(self._configured))
         self._watcher.start()
         self._gauge.start()
 
     def stop(self) -> None:
         """
-        Flush what is accepted through to the store, and close everything.
+        Flush what is accepted through to the store, and to the destinations that take it, and close everything.
         """
         self._gauge.stop()
         self._watcher.stop()
         self._stream.stop()
         self._loading.stop()
+        self._destinations.stop()
         self._data.unclean.unlink(missing_ok=True)
         self._opened.close()
 
@@ -346,18 +367,24 @@ class Server:
             try:
                 fresh = configure(self._configured.loaded.path, self._environment.variables)
                 _check_restart(self._configured.loaded, fresh.loaded)
+                made = self._made(fresh)
                 self._retain(fresh.loaded.pipeline.store.tiers())
             except MetriclakeError as error:
                 self._refused = str(error)
                 _LOG.error("the pipeline file is refused; the one before stays in force", extra={"error": str(error)})
                 return False
             self._swap(self._with_directory(fresh))
+            self._destinations.turn_to(made)
             return True
 
     def _retain(self, tiers: Tiers) -> None:
         if tiers != self._loader.tiers:
             with self._desk.versions.changing_all():
                 self._loader.retain(tiers, datetime.now(UTC))
+
+    def _made(self, configured: Configured) -> dict[str, Running]:
+        loaded = configured.loaded
+        return self._destinations.made(loaded.pipeline.destinations, loaded.path.parent.resolve())
 
     def _with_directory(self, fresh: Configured) -> Configured:
         """
@@ -490,7 +517,8 @@ class Server:
     def _failures(self) -> list[str]:
         directory = self._configured.directory.state()
         away = [f"tenants: {directory.reason}"] if directory.reason else []
-        return away + [str(one) for one in (self._stream.failure, self._loading.failure) if one is not None]
+        here = [str(one) for one in (self._stream.failure, self._loading.failure) if one is not None]
+        return [*away, *here, *self._destinations.failures.values()]
 
     def rules(self, event: dict[str, Any]) -> Sequence[Rule]:
         """
@@ -508,15 +536,20 @@ class Server:
         """
         Return the books of this moment.
         """
-        return self._journal.books(STORE)
+        return self._journal.books(STORE, self._destinations.names)
+
+    def _lags(self) -> dict[str, tuple[float, int]]:
+        """
+        Return how far each stage is behind: the age of the oldest that waits, in seconds, and how many wait.
+        """
+        return {"stream": self._stream.lag, STORE: self._loading.lag, **self._destinations.lags}
 
     def status(self) -> dict[str, Any]:
         """
         Return the answer of `metriclake status --json`.
         """
         stages = {
-            name: {"lag_seconds": round(lag, 3), "waiting": waiting}
-            for name, (lag, waiting) in (("stream", self._stream.lag), ("store", self._loading.lag))
+            name: {"lag_seconds": round(lag, 3), "waiting": waiting} for name, (lag, waiting) in self._lags().items()
         }
         pipeline = {"version": self._configured.plan.version, "refused": self._refused}
         books = self.books()
@@ -539,12 +572,16 @@ class Server:
         Return what `/metrics` says.
         """
         books = self.books()
-        lags = {"stream": self._stream.lag, "store": self._loading.lag}
+        lags = self._lags()
+        dead = self._journal.deliveries.groups(WhichLetters())
         return Facts(
             lags={name: lag for name, (lag, _) in lags.items()},
             waiting={name: waiting for name, (_, waiting) in lags.items()},
             events=books.totals,
             domain_events=asdict(books.domain_events),
+            delivered=books.delivered,
+            letters={name: sum(one.letters for one in dead if one.destination == name) for name in books.delivered},
+            traffic={name: asdict(sent) for name, sent in self._destinations.traffic.items()},
             balanced=books.balanced,
             backlog=self._journal.backlog,
             data=self._gauge.used,

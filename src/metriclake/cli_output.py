@@ -5,6 +5,7 @@ How the commands print facts to people: tables on standard output.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import click
@@ -41,12 +42,26 @@ def print_status(found: dict[str, Any]) -> None:
     console.print(table)
     events = found["domain_events"]
     console.print("domain events: " + ", ".join(f"{value:,} {key.replace('_', ' ')}" for key, value in events.items()))
+    for name, counters in _delivered(found["books"]).items():
+        told = ", ".join(f"{amount:,} {counter.replace('_', ' ')}" for counter, amount in counters.items())
+        console.print(f"{name}: {told}")
     for name, stage in found["stages"].items():
         console.print(f"{name}: {stage['waiting']} waiting, {stage['lag_seconds']:.1f} s behind")
     console.print(_directory(found["directory"]))
     for failure in found.get("failures", []):
         console.print(f"[red]{failure}[/red]")
     console.print("the books balance" if found["balanced"] else "[red]the books do not balance[/red]")
+
+
+def _delivered(books: list[dict[str, Any]]) -> dict[str, Counter[str]]:
+    """
+    Return the counters of each destination over all accounts.
+    """
+    totals: dict[str, Counter[str]] = {}
+    for row in books:
+        for name, counters in row["destinations"].items():
+            totals.setdefault(name, Counter()).update(counters)
+    return totals
 
 
 def _directory(state: dict[str, Any]) -> str:

@@ -16,8 +16,10 @@ from metriclake.destinations.destination import (
     Repeats,
     Verdict,
 )
+from metriclake.destinations.kinds import destination_of
 from metriclake.destinations.loop import DestinationLoop, LoopTerms
 from metriclake.destinations.objects import Announced, Follower, Outcome
+from metriclake.destinations.running import Destinations, Running
 from metriclake.destinations.store import StoreDestination
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Capabilities",
     "Destination",
     "DestinationLoop",
+    "Destinations",
     "Erasure",
     "Fate",
     "Follower",
@@ -37,6 +40,8 @@ __all__ = [
     "Receipt",
     "Record",
     "Repeats",
+    "Running",
     "StoreDestination",
     "Verdict",
+    "destination_of",
 ]
