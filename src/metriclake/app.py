@@ -50,12 +50,13 @@ from metriclake._errors import (
     MetriclakeError,
 )
 from metriclake._version import __version__
-from metriclake.admin import Admin, LakeAdmin, RulesAdmin, TenantsAdmin
+from metriclake.admin import Admin, LakeAdmin, LettersAdmin, RulesAdmin, TenantsAdmin
 from metriclake.books import STORE, Books
 from metriclake.connection import Connections, ConnectionTerms, raise_files
 from metriclake.crashpoints import arm
 from metriclake.deadletter import WhichLetters
 from metriclake.destinations import (
+    DeadLetters,
     DestinationLoop,
     Destinations,
     LoopTerms,
@@ -495,12 +496,14 @@ class Server:
             refusals.records,
             lambda which, after, terms, enough: refusals.retry(which, after, Terms(**terms), enough),
         )
+        dead = DeadLetters(self._journal.deliveries, self._destinations.read, lambda: self._destinations.failures)
+        letters = LettersAdmin(self.keys.admin, dead.groups, dead.records, dead.restate)
         preview = Preview(self._lake, lambda: self._configured.plan, self._edited)
         rules = RulesAdmin(self.keys.admin, lambda text: explain_event(text, self._configured), preview.slice)
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
         asked = [*query.routes(), *self._exports.routes(), *self._live.routes()]
         tenants = TenantsAdmin(self.keys.admin, self._held, self._exports.export_of)
-        internal = [*admin.routes(), *lake.routes(), *rules.routes(), *tenants.routes()]
+        internal = [*admin.routes(), *lake.routes(), *letters.routes(), *rules.routes(), *tenants.routes()]
         own = [*health, *self._telemetry.routes()]
         return [*own, *gateway.routes(), *asked, *internal, *charts.routes()]
 
@@ -518,7 +521,7 @@ class Server:
         directory = self._configured.directory.state()
         away = [f"tenants: {directory.reason}"] if directory.reason else []
         here = [str(one) for one in (self._stream.failure, self._loading.failure) if one is not None]
-        return [*away, *here, *self._destinations.failures.values()]
+        return [*away, *here, *filter(None, self._destinations.failures.values())]
 
     def rules(self, event: dict[str, Any]) -> Sequence[Rule]:
         """

@@ -147,6 +147,34 @@ def print_tenants(found: dict[str, Any]) -> None:
     _console().print(table if found["tenants"] else "the store has rows of no tenant")
 
 
+def print_letters(found: dict[str, Any]) -> None:
+    """
+    Print the counts of dead letters.
+    """
+    table = Table("destination", "reason", "tenant", "metric", "state")
+    table.add_column("letters", justify="right")
+    table.add_column("newest")
+    for group in found["groups"]:
+        names = (escape(_visible(group[key])) for key in ("destination", "reason", "tenant", "metric", "state"))
+        table.add_row(*names, f"{group['letters']:,}", group["newest"])
+    _console().print(table if found["groups"] else "no dead letters")
+
+
+def print_letters_shown(found: dict[str, Any]) -> None:
+    """
+    Print dead letters, each with why, whose, where, its attempts and its metric event.
+    """
+    for one in found["letters"]:
+        click.echo(_visible(f"{one['number']}: {one['destination']}: {one['reason']} ({one['state']})"))
+        click.echo(_visible(f"  {one['tenant']} {one['metric']} {one['kind']} {one['id']}"))
+        click.echo(f"  {one['object']} line {one['line']}")
+        for attempt in one["attempts"]:
+            click.echo(_visible(f"  {attempt['at']} {attempt['answer']} {attempt['detail']}".rstrip()))
+        click.echo(f"  {_visible(one['event'] or one['unreadable'])}")
+    if not found["letters"]:
+        click.echo("no dead letters")
+
+
 def print_explanation(found: dict[str, Any]) -> None:
     """
     Print what becomes of an event at each rule.

@@ -91,7 +91,7 @@ class WhichLetters:
     Which dead letters are meant; what is None or empty is any. Those that were dropped are meant where it is said.
     """
 
-    destination: str | None = None
+    destinations: Sequence[str] = ()
     reason: str | None = None
     tenant: str | None = None
     metric: str | None = None

@@ -183,8 +183,8 @@ class DeliveriesContract:
         ("which", "numbers"),
         [
             (WhichLetters(), [1, 2, 3]),
-            (WhichLetters(destination=CRM, reason="400"), [1, 3]),
-            (WhichLetters(destination="hook"), []),
+            (WhichLetters(destinations=(CRM, "mail"), reason="400"), [1, 3]),
+            (WhichLetters(destinations=("hook",)), []),
             (WhichLetters(tenant="acme", metric="m"), [1, 2, 3]),
             (WhichLetters(tenant="globex"), []),
             (WhichLetters(metric="n"), []),

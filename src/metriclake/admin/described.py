@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import msgspec
 
+from metriclake.admin.deadletters import LettersTerms
 from metriclake.admin.lake import RetryTerms
 from metriclake.admin.rules import PreviewTerms
 from metriclake.openapi import Answer, Content, Example, Operation, Parameter
@@ -113,6 +114,41 @@ _LAKE = (
     ),
 )
 
+_LETTERS_BODY = (Content("application/json", LettersTerms, (Example("of one reason", {"reason": "400"}),)),)
+_LETTERS = (
+    Operation(
+        "/v1/admin/deadletters",
+        "get",
+        "admin",
+        "Count dead letters by destination, reason, tenant, metric and state",
+        key="adminKey",
+        answers={200: Answer("The counts, and the destinations that do not take all", schema={"type": "object"})},
+        problems=(400, 401),
+    ),
+    Operation(
+        "/v1/admin/deadletters/records",
+        "get",
+        "admin",
+        "Return dead letters, each with its attempts and its metric event",
+        key="adminKey",
+        answers=_SLICE,
+        problems=(400, 401),
+    ),
+    *(
+        Operation(
+            f"/v1/admin/deadletters/{what}",
+            "post",
+            "admin",
+            words,
+            key="adminKey",
+            takes=_LETTERS_BODY,
+            answers=_SLICE,
+            problems=(400, 401, 503),
+        )
+        for what, words in (("redrive", "Have dead letters tried again"), ("drop", "Give dead letters up"))
+    ),
+)
+
 _EVENT = {"source": "shop", "detail-type": "order-paid", "detail": {"tenant_id": "acme"}}
 _RULES = (
     Operation(
@@ -196,6 +232,7 @@ def described() -> tuple[Operation, ...]:
             problems=(401,),
         ),
         *_LAKE,
+        *_LETTERS,
         *_RULES,
         *_TENANTS,
         Operation("/admin", "get", "pages", "Return the internal page, a shell without data", answers=_PAGE),

@@ -2,6 +2,7 @@
 What reads the announced objects, in order, each with a checkpoint of its own.
 """
 
+from metriclake.destinations.deadletters import DeadLetters
 from metriclake.destinations.destination import (
     DELIVERED,
     EVENT,
@@ -28,6 +29,7 @@ __all__ = [
     "Announced",
     "Batch",
     "Capabilities",
+    "DeadLetters",
     "Destination",
     "DestinationLoop",
     "Destinations",

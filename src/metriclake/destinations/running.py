@@ -134,12 +134,12 @@ class Destinations:
         return {name: running.loop.lag for name, running in self._running.items()}
 
     @property
-    def failures(self) -> dict[str, str]:
+    def failures(self) -> dict[str, str | None]:
         """
-        Return what of them does not take everything, and why.
+        Return of each why it does not take everything, None where it does.
         """
         found = {name: running.failure for name, running in self._running.items()}
-        return {name: str(failure) for name, failure in found.items() if failure is not None}
+        return {name: None if failure is None else str(failure) for name, failure in found.items()}
 
     @property
     def traffic(self) -> dict[str, Traffic]:

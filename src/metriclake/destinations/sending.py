@@ -225,7 +225,8 @@ class Sender:
             wait = self._launch()
             out = sum(lane.out for lane in self._lanes.values())
             if not out and not self._later and not any(lane.ready or lane.parcels for lane in self._lanes.values()):
-                self.trouble = self.trouble if self._blocked else ""
+                if not self._blocked:
+                    self._say("")
                 return
             self._check_stop(out, wait)
             self._settle(self._answers(wait, busy=out > 0))
@@ -423,7 +424,16 @@ class Sender:
             self._blocked_until = now + max(backoff(self._blocked, self._clock.chance()), receipt.pause or 0.0)
         if any(fate.verdict in (Verdict.DELIVERED, Verdict.REJECTED) for fate in receipt.fates):
             self._taken += 1
-        self.trouble = "" if failed is None else _said(failed)
+        self._say("" if failed is None else _said(failed))
+
+    def _say(self, trouble: str) -> None:
+        """
+        Keep why not everything is taken, and log when that begins and ends.
+        """
+        if bool(trouble) != bool(self.trouble):
+            level, words = (logging.WARNING, "does not take all") if trouble else (logging.INFO, "takes all again")
+            _LOG.log(level, "the destination %s", words, extra={"destination": self._destination.name, "why": trouble})
+        self.trouble = trouble
 
     def _judge(self, answer: Answered) -> list[Job]:
         """

@@ -362,10 +362,13 @@ def _where(which: WhichLetters) -> tuple[str, tuple[Any, ...]]:
     """
     Return a condition of dead letters and its values.
     """
-    columns = {"reader": which.destination, "reason": which.reason, "tenant": which.tenant, "metric": which.metric}
+    columns = {"reason": which.reason, "tenant": which.tenant, "metric": which.metric}
     given = {column: value for column, value in columns.items() if value is not None}
     parts = ["state IN (SELECT value FROM json_each(?))", *(f"{column} = ?" for column in given)]
     values: list[Any] = [msgspec.json.encode(which.states).decode(), *given.values()]
+    if which.destinations:
+        parts.append("reader IN (SELECT value FROM json_each(?))")
+        values.append(msgspec.json.encode(which.destinations).decode())
     if which.numbers:
         parts.append("dead_letters.number IN (SELECT value FROM json_each(?))")
         values.append(msgspec.json.encode(which.numbers).decode())
