@@ -50,7 +50,7 @@ from metriclake._errors import (
     MetriclakeError,
 )
 from metriclake._version import __version__
-from metriclake.admin import Admin, LakeAdmin, LettersAdmin, RulesAdmin, TenantsAdmin
+from metriclake.admin import Admin, LakeAdmin, LettersAdmin, ReplaysAdmin, RulesAdmin, TenantsAdmin
 from metriclake.books import STORE, Books
 from metriclake.connection import Connections, ConnectionTerms, raise_files
 from metriclake.crashpoints import arm
@@ -61,6 +61,8 @@ from metriclake.destinations import (
     Destinations,
     LoopTerms,
     Outcome,
+    Replaying,
+    Replays,
     Running,
     StoreDestination,
     destination_of,
@@ -314,13 +316,17 @@ class Server:
             turns=Turns(READERS, self._turn_terms),
         )
         opened.callback(self._desk.close)
+        self._destinations = Destinations(self._journal, self._lake.get)
+        loading = StoreDestination(self._loader, self._desk.versions.changing)
+        replaying = Replaying(STORE, self._journal.deliveries, self._destinations.read, loading.redeliver)
+        again = REDELIVERED_OBJECTS if self._unclean else 0
         self._loading = DestinationLoop(
-            StoreDestination(self._loader, self._desk.versions.changing),
+            loading,
             self._journal,
             self._lake.get,
             self._stream.announced,
             self._delivered,
-            terms=LoopTerms(again=REDELIVERED_OBJECTS if self._unclean else 0),
+            terms=LoopTerms(again=again, aside=[replaying]),
         )
         self._exports = Exports(
             lambda tenant: ExportReader(self._engine, self._catalogue, tenant, tiers=self._loader.tiers),
@@ -334,7 +340,6 @@ class Server:
             self._loaded(),
             lambda: self.connections.terms.most,
         )
-        self._destinations = Destinations(self._journal, self._lake.get)
 
     def start(self) -> None:
         """
@@ -497,13 +502,24 @@ class Server:
             lambda which, after, terms, enough: refusals.retry(which, after, Terms(**terms), enough),
         )
         dead = DeadLetters(self._journal.deliveries, self._destinations.read, lambda: self._destinations.failures)
+        repeated = Replays(
+            self._journal.deliveries, lambda: self._destinations.capabilities, lambda: self._destinations.failures
+        )
+        replays = ReplaysAdmin(self.keys.admin, repeated.begin, repeated.listed, repeated.stop)
         letters = LettersAdmin(self.keys.admin, dead.groups, dead.records, dead.restate)
         preview = Preview(self._lake, lambda: self._configured.plan, self._edited)
         rules = RulesAdmin(self.keys.admin, lambda text: explain_event(text, self._configured), preview.slice)
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
         asked = [*query.routes(), *self._exports.routes(), *self._live.routes()]
         tenants = TenantsAdmin(self.keys.admin, self._held, self._exports.export_of)
-        internal = [*admin.routes(), *lake.routes(), *letters.routes(), *rules.routes(), *tenants.routes()]
+        internal = [
+            *admin.routes(),
+            *lake.routes(),
+            *letters.routes(),
+            *replays.routes(),
+            *rules.routes(),
+            *tenants.routes(),
+        ]
         own = [*health, *self._telemetry.routes()]
         return [*own, *gateway.routes(), *asked, *internal, *charts.routes()]
 

@@ -36,10 +36,12 @@ from metriclake.cli_output import (
     print_letters_shown,
     print_preview,
     print_refused,
+    print_replay,
     print_status,
     print_tenants,
 )
 from metriclake.deadletter_commands import drop_letters, list_letters, redrive_letters, show_letters
+from metriclake.deadletter_commands import replay as replayed
 from metriclake.event import DropReason
 from metriclake.importing import MOST_BYTES, Wishes, import_template
 from metriclake.lake_commands import check_lake, list_errors, retry_errors, show_errors
@@ -533,6 +535,36 @@ def deadletters_drop(config: Path | None, root: Path, *, as_json: bool, **which:
         raise click.UsageError("say which: by number, --destination, --reason, --tenant or --metric")
     found = _run(_with_server(config, root, lambda reached: drop_letters(reached, asked)))
     click.echo(json.dumps(found) if as_json else f"{found['dropped']} dead letters dropped")
+
+
+@main.command()
+@click.option("--destination", required=True, help="Which one; `store` too.")
+@_from
+@_to
+@click.option(
+    "--dry-run", is_flag=True, help="Only say how much it would be, and whether anything would be there twice."
+)
+@click.option("--allow-duplicates", is_flag=True, help="Also where the destination may have records twice.")
+@click.option("--stop", is_flag=True, help="End the replay that runs.")
+@_file
+@_data
+@_json
+@_said
+def replay(config: Path | None, root: Path, *, as_json: bool, **asked: Any) -> None:
+    """
+    Deliver lake objects to a destination again: those with events that arrived from a time to a time, or all.
+
+    It goes on in the server where this command is ended, and after a restart.
+    """
+    body = {"from": asked.pop("start"), "to": asked.pop("end"), **asked}
+    given = {key: value for key, value in body.items() if value}
+    found = _run(_with_server(config, root, lambda reached: replayed(reached, given)))
+    if as_json:
+        click.echo(json.dumps(found))
+    elif asked["stop"]:
+        click.echo(f"{found['stopped']} replays ended")
+    else:
+        print_replay(found, dry_run=asked["dry_run"])
 
 
 @main.group()

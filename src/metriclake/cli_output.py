@@ -175,6 +175,23 @@ def print_letters_shown(found: dict[str, Any]) -> None:
         click.echo("no dead letters")
 
 
+def print_replay(found: dict[str, Any], *, dry_run: bool) -> None:
+    """
+    Print what a replay has delivered, or would.
+    """
+    amount = f"{found['objects']:,} objects, {found['events']:,} metric events"
+    if dry_run or found["state"] == "none":
+        click.echo(f"{amount} {'would be' if dry_run else 'to be'} delivered again")
+        if found["refused"]:
+            click.echo(f"it would be refused: {found['refused']}")
+        return
+    far = f"{found['done']:,} of {found['objects']:,} objects"
+    told = f"{found['delivered']:,} delivered, {found['dead']:,} dead"
+    click.echo(f"replay {found['number']} into {found['destination']} ({found['state']}): {far}, {told}")
+    if found["failure"]:
+        click.echo(found["failure"], err=True)
+
+
 def print_explanation(found: dict[str, Any]) -> None:
     """
     Print what becomes of an event at each rule.

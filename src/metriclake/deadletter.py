@@ -13,6 +13,8 @@ from enum import StrEnum
 
 import msgspec
 
+from metriclake.entry import Span
+
 
 class LetterState(StrEnum):
     """
@@ -139,6 +141,8 @@ class Replay:
     """
     Announced objects again, for one destination: those numbered `first` to `last`; all before `next` are done.
 
+    Of these the ones are meant that have events of `span`, by arrival.
+
     `duplicates` says that it was asked for although the destination may have its records twice. `delivered` and `dead`
     count the metric events so far.
     """
@@ -152,3 +156,16 @@ class Replay:
     state: ReplayState = ReplayState.RUNNING
     delivered: int = 0
     dead: int = 0
+    span: Span = field(default_factory=Span)
+
+
+@dataclass(frozen=True, slots=True)
+class Replayable:
+    """
+    The announced objects of a span that a destination has had: the first and last number, how many, and their events.
+    """
+
+    first: int
+    last: int
+    objects: int
+    events: int

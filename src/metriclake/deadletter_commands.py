@@ -1,5 +1,5 @@
 """
-What the commands `deadletters` ask of a server, page by page, with a progress bar on a terminal.
+What the commands `deadletters` and `replay` ask of a server, with a progress bar on a terminal.
 """
 
 from __future__ import annotations
@@ -68,6 +68,33 @@ async def drop_letters(reached: Reached, asked: Asked) -> Asked:
     """
     with bar("drop"):
         return {"dropped": await _change(reached, "drop", asked)}
+
+
+async def replay(reached: Reached, asked: Asked) -> Asked:
+    """
+    Have announced objects delivered again, and wait for it while the destination takes anything.
+    """
+    begun: Asked = await reached.ask("POST", "/v1/admin/replays", reached.keys.admin, json=asked)
+    if not begun.get("replay"):
+        return {"state": "none", **begun}
+    with bar("replay") as (progress, task):
+        found, idle = await _replayed(reached, begun["replay"]), 0
+        while found["state"] == "running" and not (found["failure"] and idle > _PATIENCE_POLLS):
+            await asyncio.sleep(_POLL_SECONDS)
+            done = found["done"]
+            found = await _replayed(reached, begun["replay"])
+            idle = idle + 1 if found["done"] == done else 0
+            progress.update(task, completed=found["done"], total=found["objects"])
+    return {**begun, **found}
+
+
+async def _replayed(reached: Reached, number: int) -> Asked:
+    """
+    Return how far a replay is, and why its destination does not take everything, None where it does.
+    """
+    listed = await reached.ask("GET", "/v1/admin/replays", reached.keys.admin)
+    (found,) = (one for one in listed["replays"] if one["number"] == number)
+    return {**found, "failure": listed["failures"].get(found["destination"])}
 
 
 async def _change(reached: Reached, what: str, asked: Asked) -> int:

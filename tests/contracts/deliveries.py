@@ -5,6 +5,7 @@ What every journal promises to destinations, as tests: a subclass says how one i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,12 @@ from metriclake.deadletter import (
     LetterState,
     Note,
     Replay,
+    Replayable,
     ReplayState,
     Settled,
     WhichLetters,
 )
+from metriclake.entry import Span
 from metriclake.journal import Journal
 
 CRM = "crm"
@@ -34,6 +37,17 @@ def letter(number: int, line: int = 1, *, kind: str = "event", reason: str = "40
     """
     attempts = [Attempt(5000, reason, "no such property")]
     return Letter(number, line, "acme", "m", kind, f"id-{line}", reason, attempts, 4000, counted)
+
+
+def sealed(journal: Journal, *moments: int) -> None:
+    """
+    Announce an object of two metric events for each moment, sealed then.
+    """
+    for sealed_at in moments:
+        position = put(journal, metrics(2))
+        seal = next_seal(journal, position.offset, position.offset)
+        made = replace(announcement_of(seal, 2), sealed_at=sealed_at)
+        journal.announce(seal, made, [Delta(STREAM, "acme", "m", "laked", 2)])
 
 
 def take(journal: Journal, number: int, dead: int, *letters: Letter) -> None:
@@ -87,12 +101,7 @@ class DeliveriesContract:
         """
         It begins now, at the beginning, or with what was sealed since a time; what lies before counts as not mapped.
         """
-        for sealed_at in (2000, 3000, 4000):
-            position = put(journal, metrics(2))
-            seal = next_seal(journal, position.offset, position.offset)
-            made = announcement_of(seal, 2)
-            made = type(made)(made.number, made.object, made.manifest, 2, 1000, sealed_at, 1, made.counts)
-            journal.announce(seal, made, [Delta(STREAM, "acme", "m", "laked", 2)])
+        sealed(journal, 2000, 3000, 4000)
 
         assert journal.deliveries.begin(CRM, since).number == number
         assert journal.deliveries.begin(CRM, 0).number == number
@@ -288,10 +297,12 @@ class DeliveriesContract:
         """
         number = announced(journal, 2)
         take(journal, number, 1, letter(number, 1))
-        begun = journal.deliveries.begin_replay(Replay(0, CRM, 1, 1, 1, duplicates=True))
-        assert journal.deliveries.replays(CRM) == [Replay(begun, CRM, 1, 1, 1, duplicates=True)]
+        begun = journal.deliveries.begin_replay(Replay(0, CRM, 1, 1, 1, duplicates=True, span=Span(5, 9)))
+        assert journal.deliveries.replays(CRM) == [Replay(begun, CRM, 1, 1, 1, duplicates=True, span=Span(5, 9))]
         journal.deliveries.note(CRM, "replay", Note(b"1"))
-        done = Replay(begun, CRM, 1, 1, 2, duplicates=True, state=ReplayState.DONE, delivered=1, dead=1)
+        done = Replay(
+            begun, CRM, 1, 1, 2, duplicates=True, state=ReplayState.DONE, delivered=1, dead=1, span=Span(5, 9)
+        )
         journal.deliveries.replayed(done, Settled([1]), [letter(number, 2, counted=False)])
 
         assert account(journal) == {"delivered": 2}
@@ -299,6 +310,38 @@ class DeliveriesContract:
         assert (journal.deliveries.replays(), journal.deliveries.replays(running=False)) == ([], [done])
         assert journal.deliveries.replays("hook", running=False) == []
         assert journal.deliveries.noted(CRM, "replay") == []
+
+    @pytest.mark.parametrize(
+        ("span", "found"),
+        [
+            (Span(), Replayable(1, 3, 3, 6)),
+            (Span(2001), Replayable(2, 3, 2, 4)),
+            (Span(None, 1000), None),
+            (Span(2000, 1001), Replayable(1, 3, 3, 6)),
+            (Span(4001), None),
+        ],
+    )
+    def test_replayable_is_what_has_events_of_a_span(
+        self, journal: Journal, span: Span, found: Replayable | None
+    ) -> None:
+        """
+        Of the objects before the destination's checkpoint those that arrived in a span, wholly or in part.
+        """
+        sealed(journal, 2000, 3000, 4000, 5000)
+        journal.deliveries.begin(CRM, 5000)
+
+        assert journal.deliveries.replayable(CRM, span) == found
+        assert journal.deliveries.replayable("hook", span) is None
+
+    def test_letters_of_an_object_are_found_by_their_place(self, journal: Journal) -> None:
+        """
+        By line, kind and record, of one destination and object.
+        """
+        number = announced(journal, 2)
+        take(journal, number, 2, letter(number, 1), letter(number, 2, kind="group"))
+
+        assert journal.deliveries.letters_of(CRM, number) == {(1, "event", "id-1"): 1, (2, "group", "id-2"): 2}
+        assert journal.deliveries.letters_of(CRM, number + 1) == journal.deliveries.letters_of("hook", number) == {}
 
     def test_stopped_replay_stays_stopped(self, journal: Journal) -> None:
         """

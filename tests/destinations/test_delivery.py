@@ -17,7 +17,7 @@ from destinations.scripted import MICROS, Scripted, always, record_of_event
 from destinations.test_loop import announce
 from metriclake._errors import LakeError
 from metriclake.books import STORE
-from metriclake.deadletter import DeadLetter, LetterState, WhichLetters
+from metriclake.deadletter import DeadLetter, LetterState, Replay, ReplayState, WhichLetters
 from metriclake.destinations import (
     Batch,
     Capabilities,
@@ -27,6 +27,7 @@ from metriclake.destinations import (
     Receipt,
     Record,
     Repeats,
+    Replaying,
     Verdict,
 )
 from metriclake.destinations.budget import Account
@@ -36,6 +37,7 @@ from metriclake.destinations.objects import Announced
 from metriclake.destinations.redriving import Redriving
 from metriclake.destinations.sending import Sender
 from metriclake.destinations.tries import Retrying
+from metriclake.entry import Span
 from metriclake.event import MetricEvent
 from metriclake.journal import SqliteJournal
 from metriclake.stream import Lake
@@ -64,11 +66,11 @@ def work(journal: SqliteJournal, lake: Lake, service: Scripted, *, size: int = 3
         return fetched(journal.announcements(number - 1, 1)[0], lake.get)
 
     redriving = Redriving(service, sender, journal.deliveries, read, service.clock)
-    delivery = Delivery(service, sender, service.clock)
+    delivery = Delivery(service, sender, journal.deliveries, service.clock)
+    replaying = Replaying(service.name, journal.deliveries, read, delivery.redeliver)
     journal.deliveries.begin(service.name, 0)
-    loop = DestinationLoop(
-        delivery, journal, lake.get, threading.Event(), terms=LoopTerms(bytes=size, aside=[redriving])
-    )
+    terms = LoopTerms(bytes=size, aside=[redriving, replaying])
+    loop = DestinationLoop(delivery, journal, lake.get, threading.Event(), terms=terms)
     sender.stop()
     loop.start()
     loop.stop()
@@ -298,3 +300,101 @@ def test_object_that_cannot_be_read_is_waited_for(journal: SqliteJournal, lake: 
     away.rename(path)
     work(journal, lake, service)
     assert service.taken == {"1": 1}
+
+
+def replay(journal: SqliteJournal, span: Span | None = None, *, duplicates: bool = False) -> int:
+    """
+    Ask for a replay of a span, or of all there is.
+    """
+    found = journal.deliveries.replayable("crm", span or Span())
+    assert found is not None
+    asked = Replay(0, "crm", found.first, found.last, found.first, duplicates=duplicates, span=span or Span())
+    return journal.deliveries.begin_replay(asked)
+
+
+def test_replay_delivers_again_and_counts_nothing_twice(journal: SqliteJournal, lake: Lake) -> None:
+    """
+    Each object goes out once more, and the books stay as they are.
+    """
+    names = announce(journal, lake, 1, 2, 3)
+    service = Scripted(HARMLESS)
+    work(journal, lake, service)
+    number = replay(journal)
+    work(journal, lake, service)
+    (done,) = journal.deliveries.replays(running=False)
+
+    assert service.taken == dict.fromkeys(names, 2)
+    assert books(journal) == {"delivered": 3}
+    assert (done.number, done.state, done.next, done.delivered) == (number, ReplayState.DONE, 4, 3)
+
+
+def test_replay_leaves_out_what_did_not_arrive_in_its_span(journal: SqliteJournal, lake: Lake) -> None:
+    """
+    An object between the first and the last that has no event of the span is passed.
+    """
+    announce(journal, lake, 1, 2)
+    service = Scripted(HARMLESS)
+    work(journal, lake, service)
+    (first, _) = journal.announcements(0, 2)
+    later = Span(first.sealed_at + 10**15)
+    journal.deliveries.begin_replay(Replay(0, "crm", 1, 2, 1, duplicates=False, span=later))
+    work(journal, lake, service)
+
+    assert service.taken == {"1": 1, "2": 1}
+    assert [one.state for one in journal.deliveries.replays(running=False)] == [ReplayState.DONE]
+
+
+def test_replay_settles_dead_letters(journal: SqliteJournal, lake: Lake) -> None:
+    """
+    A letter that a replay delivers is one no longer; one that fails gets an attempt; a new one is not counted.
+    """
+    announce(journal, lake, 1, 2, 3)
+    bad = {"1", "2"}
+
+    def answer(batch: Batch) -> Receipt:
+        no = Fate(Verdict.REJECTED, "400")
+        return Receipt.but(batch, {index: no for index, one in enumerate(batch.records) if one.id in bad})
+
+    service = Scripted(HARMLESS, answer)
+    work(journal, lake, service)
+    before = books(journal)
+    bad = {"2", "3"}
+    replay(journal)
+    work(journal, lake, service)
+
+    assert before == {"delivered": 1, "dead": 2}
+    assert books(journal) == {"delivered": 2, "dead": 1}
+    assert [(one.letter.record, one.letter.counted, len(one.letter.attempts)) for one in letters(journal)] == [
+        ("2", True, 2), ("3", False, 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("duplicates", [True, False])
+def test_replay_sends_what_would_double_where_that_is_asked_for(
+    journal: SqliteJournal, lake: Lake, *, duplicates: bool
+) -> None:
+    """
+    What a service is known to have is left out of a replay, unless duplicates are allowed.
+    """
+    announce(journal, lake, 1)
+    service = Scripted(Capabilities(repeats=Repeats.DOUBLED))
+    work(journal, lake, service)
+    replay(journal, duplicates=duplicates)
+    work(journal, lake, service)
+
+    assert service.taken == {"1": 2 if duplicates else 1}
+
+
+def test_replay_whose_object_is_gone_ends(journal: SqliteJournal, lake: Lake) -> None:
+    """
+    It does not stand in the way of what is new for ever: it is stopped, and says how far it came.
+    """
+    announce(journal, lake, 1, 2)
+    service = Scripted(HARMLESS)
+    work(journal, lake, service)
+    replay(journal)
+    (lake.root / journal.announcements(1, 1)[0].object).unlink()
+    work(journal, lake, service)
+    (ended,) = journal.deliveries.replays(running=False)
+
+    assert (ended.state, ended.next, service.taken) == (ReplayState.STOPPED, 2, {"1": 2, "2": 1})

@@ -5,8 +5,9 @@ The internal routes: for the admin key alone.
 from metriclake.admin.deadletters import LettersAdmin
 from metriclake.admin.described import described
 from metriclake.admin.lake import LakeAdmin
+from metriclake.admin.replays import ReplaysAdmin
 from metriclake.admin.routes import Admin
 from metriclake.admin.rules import RulesAdmin
 from metriclake.admin.tenants import TenantsAdmin
 
-__all__ = ["Admin", "LakeAdmin", "LettersAdmin", "RulesAdmin", "TenantsAdmin", "described"]
+__all__ = ["Admin", "LakeAdmin", "LettersAdmin", "ReplaysAdmin", "RulesAdmin", "TenantsAdmin", "described"]

@@ -8,6 +8,7 @@ import msgspec
 
 from metriclake.admin.deadletters import LettersTerms
 from metriclake.admin.lake import RetryTerms
+from metriclake.admin.replays import ReplayTerms
 from metriclake.admin.rules import PreviewTerms
 from metriclake.openapi import Answer, Content, Example, Operation, Parameter
 
@@ -149,6 +150,34 @@ _LETTERS = (
     ),
 )
 
+_REPLAYS = (
+    Operation(
+        "/v1/admin/replays",
+        "get",
+        "admin",
+        "Return all replays, and how far each is",
+        key="adminKey",
+        answers={200: Answer("The replays, and the destinations that do not take all", schema={"type": "object"})},
+        problems=(401,),
+    ),
+    Operation(
+        "/v1/admin/replays",
+        "post",
+        "admin",
+        "Have announced objects delivered to a destination again, say how much that would be, or end it",
+        key="adminKey",
+        takes=(
+            Content(
+                "application/json",
+                ReplayTerms,
+                (Example("how much it would be", {"destination": "segment", "from": "2026-01-30", "dry_run": True}),),
+            ),
+        ),
+        answers={200: Answer("The replay's number, and how much it is", schema={"type": "object"})},
+        problems=(400, 401, 503),
+    ),
+)
+
 _EVENT = {"source": "shop", "detail-type": "order-paid", "detail": {"tenant_id": "acme"}}
 _RULES = (
     Operation(
@@ -233,6 +262,7 @@ def described() -> tuple[Operation, ...]:
         ),
         *_LAKE,
         *_LETTERS,
+        *_REPLAYS,
         *_RULES,
         *_TENANTS,
         Operation("/admin", "get", "pages", "Return the internal page, a shell without data", answers=_PAGE),

@@ -20,6 +20,7 @@ from metriclake.destinations.destination import (
 from metriclake.destinations.kinds import destination_of
 from metriclake.destinations.loop import DestinationLoop, LoopTerms
 from metriclake.destinations.objects import Announced, Follower, Outcome
+from metriclake.destinations.replaying import Replaying, Replays
 from metriclake.destinations.running import Destinations, Running
 from metriclake.destinations.store import StoreDestination
 
@@ -42,6 +43,8 @@ __all__ = [
     "Receipt",
     "Record",
     "Repeats",
+    "Replaying",
+    "Replays",
     "Running",
     "StoreDestination",
     "Verdict",

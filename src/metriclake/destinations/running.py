@@ -15,12 +15,14 @@ from typing import Protocol
 from metriclake._errors import LakeError, MetriclakeError, StageFailed
 from metriclake.destination_specs import DestinationSpec
 from metriclake.destinations.budget import Accounts
-from metriclake.destinations.delivery import Delivery
-from metriclake.destinations.destination import Destination
+from metriclake.destinations.delivery import Delivery, KnownLetters
+from metriclake.destinations.destination import Capabilities, Destination
 from metriclake.destinations.kinds import destination_of
 from metriclake.destinations.loop import Announcements, DestinationLoop, LoopTerms, fetched
 from metriclake.destinations.objects import Announced
 from metriclake.destinations.redriving import Letters, Redriving
+from metriclake.destinations.replaying import Kept as KeptReplays
+from metriclake.destinations.replaying import Replaying
 from metriclake.destinations.sending import Ledger, Sender, Traffic
 from metriclake.destinations.tries import Retrying
 from metriclake.entry import Checkpointed
@@ -29,7 +31,7 @@ from metriclake.spec import duration
 _BYTES_IN_HAND = 8 * 1024 * 1024
 
 
-class Kept(Ledger, Letters, Protocol):
+class Kept(Ledger, Letters, KnownLetters, KeptReplays, Protocol):
     """
     What the journal keeps for deliveries.
     """
@@ -127,6 +129,13 @@ class Destinations:
         return list(self._running)
 
     @property
+    def capabilities(self) -> dict[str, Mapping[str, Capabilities]]:
+        """
+        Return what each can take, by kind of call.
+        """
+        return {name: running.destination.capabilities for name, running in self._running.items()}
+
+    @property
     def lags(self) -> dict[str, tuple[float, int]]:
         """
         Return how far each is behind: the age of the oldest object that waits, and how many wait.
@@ -154,8 +163,9 @@ class Destinations:
         kept = self._journal.deliveries
         sender = Sender(destination, kept, self._accounts.of(destination.account), retrying)
         redriving = Redriving(destination, sender, kept, self.read)
-        terms = LoopTerms(bytes=_BYTES_IN_HAND, aside=[redriving])
-        delivery = Delivery(destination, sender)
+        delivery = Delivery(destination, sender, kept)
+        replaying = Replaying(name, kept, self.read, delivery.redeliver)
+        terms = LoopTerms(bytes=_BYTES_IN_HAND, aside=[redriving, replaying])
         loop = DestinationLoop(delivery, self._journal, self._fetch, threading.Event(), terms=terms)
         return Running(spec, destination, sender, loop)
 

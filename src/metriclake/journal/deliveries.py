@@ -23,11 +23,12 @@ from metriclake.deadletter import (
     LetterState,
     Note,
     Replay,
+    Replayable,
     ReplayState,
     Settled,
     WhichLetters,
 )
-from metriclake.entry import Announcement, Checkpointed
+from metriclake.entry import Announcement, Checkpointed, Span
 from metriclake.journal.counters import add, total
 
 TABLES = """
@@ -48,7 +49,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS letter_of_record ON dead_letters (reader, obje
 CREATE INDEX IF NOT EXISTS letters_redriving ON dead_letters (reader, turn, number) WHERE state = 'redriving';
 CREATE TABLE IF NOT EXISTS replays (
   number INTEGER PRIMARY KEY AUTOINCREMENT, reader TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-  next INTEGER NOT NULL, duplicates INTEGER NOT NULL, state TEXT NOT NULL,
+  next INTEGER NOT NULL, duplicates INTEGER NOT NULL, state TEXT NOT NULL, since INTEGER, until INTEGER,
   delivered INTEGER NOT NULL DEFAULT 0, dead INTEGER NOT NULL DEFAULT 0);
 """
 """Came later than format 1, and are nothing to those who do not know them."""
@@ -252,10 +253,35 @@ def begin_replay(connection: sqlite3.Connection, replay: Replay) -> int:
     Keep a replay that is to be done; returns its number.
     """
     done = connection.execute(
-        "INSERT INTO replays (reader, first, last, next, duplicates, state) VALUES (?, ?, ?, ?, ?, ?)",
-        (replay.destination, replay.first, replay.last, replay.next, replay.duplicates, replay.state),
-    )
+        "INSERT INTO replays (reader, first, last, next, duplicates, state, since, until)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            replay.destination, replay.first, replay.last, replay.next, replay.duplicates, replay.state,
+            replay.span.start, replay.span.end,
+        ),
+    )  # fmt: skip
     return int(done.lastrowid or 0)
+
+
+def replayable(connection: sqlite3.Connection, reader: str, span: Span) -> Replayable | None:
+    """
+    Return which announced objects a span has, of those before a reader's checkpoint; None for none.
+    """
+    row = connection.execute(
+        "SELECT min(number), max(number), count(*), sum(rows) FROM announcements"
+        " WHERE sealed_at >= coalesce(?, sealed_at) AND oldest_at < coalesce(?, oldest_at + 1)"
+        " AND number <= coalesce((SELECT number FROM checkpoints WHERE reader = ?), 0)",
+        (span.start, span.end, reader),
+    ).fetchone()
+    return None if row[0] is None else Replayable(*row)
+
+
+def letters_of(connection: sqlite3.Connection, reader: str, announced: int) -> dict[tuple[int, str, str], int]:
+    """
+    Return the numbers of an object's dead letters, by line, kind and record.
+    """
+    sql = "SELECT line, kind, record, number FROM dead_letters WHERE reader = ? AND object = ?"
+    return {(line, kind, record): number for line, kind, record, number in connection.execute(sql, (reader, announced))}
 
 
 def replays(connection: sqlite3.Connection, reader: str | None, *, running: bool) -> list[Replay]:
@@ -263,15 +289,16 @@ def replays(connection: sqlite3.Connection, reader: str | None, *, running: bool
     Return replays, the oldest first; where `reader` is None, of all destinations.
     """
     sql = (
-        "SELECT number, reader, first, last, next, duplicates, state, delivered, dead FROM replays"
+        "SELECT number, reader, first, last, next, duplicates, state, delivered, dead, since, until FROM replays"
         " WHERE reader = coalesce(?, reader) AND (state = 'running' OR NOT ?) ORDER BY number"
     )
-    return [
-        Replay(number, name, first, last, following, bool(duplicates), ReplayState(state), delivered, dead)
-        for number, name, first, last, following, duplicates, state, delivered, dead in connection.execute(
-            sql, (reader, running)
-        )
-    ]
+    return [_replay(row) for row in connection.execute(sql, (reader, running))]
+
+
+def _replay(row: Sequence[Any]) -> Replay:
+    number, reader, first, last, following, duplicates, state, delivered, dead, since, until = row
+    span = Span(since, until)
+    return Replay(number, reader, first, last, following, bool(duplicates), ReplayState(state), delivered, dead, span)
 
 
 def stop_replay(connection: sqlite3.Connection, number: int) -> bool:

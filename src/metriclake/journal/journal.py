@@ -11,7 +11,17 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from metriclake.books import Books, Delta
-from metriclake.deadletter import DeadLetter, Letter, LetterGroup, LetterState, Note, Replay, Settled, WhichLetters
+from metriclake.deadletter import (
+    DeadLetter,
+    Letter,
+    LetterGroup,
+    LetterState,
+    Note,
+    Replay,
+    Replayable,
+    Settled,
+    WhichLetters,
+)
 from metriclake.entry import (
     Announcement,
     Checkpointed,
@@ -22,6 +32,7 @@ from metriclake.entry import (
     Position,
     Retried,
     Seal,
+    Span,
     StoredEntry,
 )
 
@@ -91,6 +102,16 @@ class Deliveries(Protocol):
     def begin_replay(self, replay: Replay) -> int:
         """
         Keep a replay that is to be done; returns its number.
+        """
+
+    def replayable(self, reader: str, span: Span) -> Replayable | None:
+        """
+        Return which announced objects have events of a span, of those before a reader's checkpoint; None for none.
+        """
+
+    def letters_of(self, reader: str, announced: int) -> dict[tuple[int, str, str], int]:
+        """
+        Return the numbers of the dead letters of an announced object, by line, kind and record.
         """
 
     def replays(self, reader: str | None = None, *, running: bool = True) -> list[Replay]:

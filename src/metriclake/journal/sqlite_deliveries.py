@@ -10,8 +10,18 @@ from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
 from metriclake.crashpoints import CrashPoint, reach
-from metriclake.deadletter import DeadLetter, Letter, LetterGroup, LetterState, Note, Replay, Settled, WhichLetters
-from metriclake.entry import Checkpointed
+from metriclake.deadletter import (
+    DeadLetter,
+    Letter,
+    LetterGroup,
+    LetterState,
+    Note,
+    Replay,
+    Replayable,
+    Settled,
+    WhichLetters,
+)
+from metriclake.entry import Checkpointed, Span
 from metriclake.journal import deliveries
 
 _Result = TypeVar("_Result")
@@ -113,6 +123,18 @@ class SqliteDeliveries:
         Keep a replay that is to be done.
         """
         return self._tables.write(lambda connection: deliveries.begin_replay(connection, replay)).result()
+
+    def replayable(self, reader: str, span: Span) -> Replayable | None:
+        """
+        Return which announced objects a span has, of those before a reader's checkpoint.
+        """
+        return self._tables.look(lambda connection: deliveries.replayable(connection, reader, span))
+
+    def letters_of(self, reader: str, announced: int) -> dict[tuple[int, str, str], int]:
+        """
+        Return the numbers of an object's dead letters.
+        """
+        return self._tables.look(lambda connection: deliveries.letters_of(connection, reader, announced))
 
     def replays(self, reader: str | None = None, *, running: bool = True) -> list[Replay]:
         """
