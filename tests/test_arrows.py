@@ -39,6 +39,7 @@ WIRING = frozenset(
         "serve",
         "cli",
         "cli_output",
+        "deadletter_commands",
         "demo",
         "put",
         "lake_commands",

@@ -65,6 +65,31 @@ def test_event_that_the_store_lost_is_news() -> None:
     assert build([], {}, 0, {}).balanced
 
 
+def test_destination_has_a_place_for_each_laked_event() -> None:
+    """
+    What is laked was delivered, is dead, waits or is not mapped at each destination; one that is nowhere is news.
+    """
+    laked = [Delta(STREAM, "acme", "m", "received", 4), Delta(STREAM, "acme", "m", "laked", 4)]
+    stored = [Delta(STORE, "acme", "m", "stored", 4)]
+    crm = [Delta("crm", "acme", "m", counter, 1) for counter in ("delivered", "dead", "not_mapped")]
+    books = build([*laked, *stored, *crm], {}, 0, {}, {"crm": {("acme", "m"): 1}})
+
+    assert books.balanced
+    assert books.delivered == {"crm": {"delivered": 1, "dead": 1, "waiting": 1, "not_mapped": 1}}
+    assert books.as_json()["books"][0]["destinations"] == books.delivered
+    assert not build([*laked, *stored, *crm], {}, 0, {}, {"crm": {}}).balanced
+
+
+def test_destination_that_is_gone_is_left_out() -> None:
+    """
+    The counters of a destination that is not named are not shown, and unbalance nothing.
+    """
+    books = build([Delta("crm", "acme", "m", "delivered", 1)], {}, 0, {}, {})
+
+    assert books.balanced
+    assert books.accounts[0].destinations == {}
+
+
 @pytest.mark.parametrize(
     ("events", "balanced"),
     [

@@ -20,6 +20,9 @@ FACTS = Facts(
     waiting={"stream": 3, "store": 0},
     events={"received": 7, "store_stored": 5},
     domain_events={"accepted": 9},
+    delivered={"crm": {"delivered": 21, "dead": 22}},
+    letters={"crm": 23},
+    traffic={"crm": {"requests": 24, "throttled": 25}},
     balanced=True,
     backlog=11,
     data=13,
@@ -73,6 +76,9 @@ def test_facts_of_the_moment() -> None:
     assert found["metriclake_stage_waiting", "stream"] == 3
     assert found["metriclake_metric_events", "store_stored"] == 5
     assert found["metriclake_domain_events", "accepted"] == 9
+    assert found["metriclake_destination_metric_events", "dead", "crm"] == 22
+    assert found["metriclake_dead_letters", "crm"] == 23
+    assert found["metriclake_destination_traffic", "throttled", "crm"] == 25
     assert found["metriclake_books_balanced",] == 1
     assert found["metriclake_journal_backlog_bytes",] == 11
     assert found["metriclake_data_bytes",] == 13

@@ -50,11 +50,32 @@ from metriclake._errors import (
     MetriclakeError,
 )
 from metriclake._version import __version__
-from metriclake.admin import Admin, BackfillAdmin, LakeAdmin, RecountAdmin, RulesAdmin, TenantsAdmin
+from metriclake.admin import (
+    Admin,
+    BackfillAdmin,
+    LakeAdmin,
+    LettersAdmin,
+    RecountAdmin,
+    ReplaysAdmin,
+    RulesAdmin,
+    TenantsAdmin,
+)
 from metriclake.books import STORE, Books
 from metriclake.connection import Connections, ConnectionTerms, raise_files
 from metriclake.crashpoints import arm
-from metriclake.destinations import DestinationLoop, Outcome, StoreDestination
+from metriclake.deadletter import WhichLetters
+from metriclake.destinations import (
+    DeadLetters,
+    DestinationLoop,
+    Destinations,
+    LoopTerms,
+    Outcome,
+    Replaying,
+    Replays,
+    Running,
+    StoreDestination,
+    destination_of,
+)
 from metriclake.disk import DiskGauge, Room
 from metriclake.entry import Announcement, Entry, Position
 from metriclake.gateway import Allowance, Gateway, Ids, Limiter, Rate, accept_events
@@ -202,6 +223,7 @@ def configure(path: Path, environ: Mapping[str, str]) -> Configured:
     faults: list[Fault] = []
     plan = plans.plan(loaded, faults)
     directory = _directory(loaded, faults)
+    _try_destinations(loaded, faults)
     if faults:
         raise InvalidPipeline(tuple(faults))
     return Configured(loaded, plan, directory, plans.kept_text(loaded))
@@ -220,6 +242,14 @@ def _directory(loaded: LoadedPipeline, faults: list[Fault]) -> Directory:
         (key,) = tenants.sources
         faults.append(Fault(loaded.place("tenants", key), str(error)))
     return NoDirectory()
+
+
+def _try_destinations(loaded: LoadedPipeline, faults: list[Fault]) -> None:
+    for name, spec in loaded.pipeline.destinations.items():
+        try:
+            destination_of(name, spec, loaded.path.parent.resolve()).close()
+        except MetriclakeError as error:
+            faults.append(Fault(loaded.place("destinations", name), str(error)))
 
 
 def _source(loaded: LoadedPipeline) -> Source | None:
@@ -317,13 +347,17 @@ class Server:
             turns=Turns(READERS, self._turn_terms),
         )
         opened.callback(self._desk.close)
+        self._destinations = Destinations(self._journal, self._lake.get)
+        loading = StoreDestination(self._loader, self._desk.versions.changing)
+        replaying = Replaying(STORE, self._journal.deliveries, self._destinations.read, loading.redeliver)
+        again = REDELIVERED_OBJECTS if self._unclean else 0
         self._loading = DestinationLoop(
-            StoreDestination(self._loader, self._desk.versions.changing),
+            loading,
             self._journal,
             self._lake.get,
             self._stream.announced,
             self._delivered,
-            again=REDELIVERED_OBJECTS if self._unclean else 0,
+            terms=LoopTerms(again=again, aside=[replaying]),
         )
         self._exports = Exports(
             lambda tenant: ExportReader(self._engine, self._catalogue, tenant, tiers=self._loader.tiers),
@@ -345,18 +379,20 @@ class Server:
         self._stream.start()
         self._loading.start()
         self._building.start()
+        self._destinations.turn_to(self._made(self._configured))
         self._watcher.start()
         self._gauge.start()
 
     def stop(self) -> None:
         """
-        Flush what is accepted through to the store, and close everything.
+        Flush what is accepted through to the store, and to the destinations that take it, and close everything.
         """
         self._gauge.stop()
         self._watcher.stop()
         self._stream.stop()
         self._loading.stop()
         self._building.stop()
+        self._destinations.stop()
         self._data.unclean.unlink(missing_ok=True)
         self._opened.close()
 
@@ -370,18 +406,24 @@ class Server:
             try:
                 fresh = configure(self._configured.loaded.path, self._environment.variables)
                 _check_restart(self._configured.loaded, fresh.loaded)
+                made = self._made(fresh)
                 self._retain(fresh.loaded.pipeline.store.tiers())
             except MetriclakeError as error:
                 self._refused = str(error)
                 _LOG.error("the pipeline file is refused; the one before stays in force", extra={"error": str(error)})
                 return False
             self._swap(self._with_directory(fresh))
+            self._destinations.turn_to(made)
             return True
 
     def _retain(self, tiers: Tiers) -> None:
         if tiers != self._loader.tiers:
             with self._desk.versions.changing_all():
                 self._loader.retain(tiers, datetime.now(UTC))
+
+    def _made(self, configured: Configured) -> dict[str, Running]:
+        loaded = configured.loaded
+        return self._destinations.made(loaded.pipeline.destinations, loaded.path.parent.resolve())
 
     def _with_directory(self, fresh: Configured) -> Configured:
         """
@@ -493,6 +535,12 @@ class Server:
             refusals.records,
             lambda which, after, terms, enough: refusals.retry(which, after, Terms(**terms), enough),
         )
+        dead = DeadLetters(self._journal.deliveries, self._destinations.read, lambda: self._destinations.failures)
+        repeated = Replays(
+            self._journal.deliveries, lambda: self._destinations.capabilities, lambda: self._destinations.failures
+        )
+        replays = ReplaysAdmin(self.keys.admin, repeated.begin, repeated.listed, repeated.stop)
+        letters = LettersAdmin(self.keys.admin, dead.groups, dead.records, dead.restate)
         preview = Preview(self._lake, lambda: self._configured.plan, self._edited)
         rules = RulesAdmin(self.keys.admin, lambda text: explain_event(text, self._configured), preview.slice)
         around = Surroundings(
@@ -520,6 +568,8 @@ class Server:
         internal = [
             *admin.routes(),
             *lake.routes(),
+            *letters.routes(),
+            *replays.routes(),
             *rules.routes(),
             *tenants.routes(),
             *backfills.routes(),
@@ -541,7 +591,8 @@ class Server:
     def _failures(self) -> list[str]:
         directory = self._configured.directory.state()
         away = [f"tenants: {directory.reason}"] if directory.reason else []
-        return away + [str(one) for one in (self._stream.failure, self._loading.failure) if one is not None]
+        here = [str(one) for one in (self._stream.failure, self._loading.failure) if one is not None]
+        return [*away, *here, *filter(None, self._destinations.failures.values())]
 
     def rules(self, event: dict[str, Any]) -> Sequence[Rule]:
         """
@@ -559,7 +610,14 @@ class Server:
         """
         Return the books of this moment.
         """
-        return self._journal.books(STORE)
+        return self._journal.books(STORE, self._destinations.names)
+
+    def _lags(self) -> dict[str, tuple[float, int]]:
+        """
+        Return how far each stage is behind: the age of the oldest that waits, in seconds, and how many wait.
+        """
+        stages = {"stream": self._stream.lag, STORE: self._loading.lag, "rollups": self._sets.lag}
+        return stages | self._destinations.lags
 
     def status(self) -> dict[str, Any]:
         """
@@ -595,12 +653,6 @@ class Server:
         """
         return self._desk.usage.as_json()
 
-    def _lags(self) -> dict[str, tuple[float, int]]:
-        """
-        Return how far the stages are behind: seconds, and what waits.
-        """
-        return {"stream": self._stream.lag, "store": self._loading.lag, "rollups": self._sets.lag}
-
     def _load(self) -> Load:
         """
         Return what waits for the stream and for the store.
@@ -620,11 +672,15 @@ class Server:
         """
         books = self.books()
         lags = self._lags()
+        dead = self._journal.deliveries.groups(WhichLetters())
         return Facts(
             lags={name: lag for name, (lag, _) in lags.items()},
             waiting={name: waiting for name, (_, waiting) in lags.items()},
             events=books.totals,
             domain_events=asdict(books.domain_events),
+            delivered=books.delivered,
+            letters={name: sum(one.letters for one in dead if one.destination == name) for name in books.delivered},
+            traffic={name: asdict(sent) for name, sent in self._destinations.traffic.items()},
             balanced=books.balanced,
             backlog=self._journal.backlog,
             data=self._gauge.used,

@@ -2,7 +2,8 @@
 The counters and their equations: where every metric event is.
 
 For each tenant and metric: received = in flight + held + rejected + laked. For the store: laked = stored + duplicate +
-conflict + expired + deleted + dead + waiting. Each number is counted where the thing happens, from what was written,
+conflict + expired + deleted + dead + waiting. For any other destination: laked = delivered + dead + waiting + not
+mapped. Each number is counted where the thing happens, from what was written,
 so that an equation that does not hold is news.
 """
 
@@ -16,6 +17,7 @@ STREAM = "stream"
 STORE = "store"
 
 STORE_COUNTERS = ("stored", "duplicate", "conflict", "expired", "deleted", "dead", "waiting")
+DESTINATION_COUNTERS = ("delivered", "dead", "waiting", "not_mapped")
 
 Key = tuple[str, str]
 """Tenant and metric."""
@@ -50,14 +52,16 @@ class Account:
     rejected: int = 0
     laked: int = 0
     store: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STORE_COUNTERS, 0))
+    destinations: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def balanced(self) -> bool:
         """
-        Tell whether both equations hold.
+        Tell whether all equations hold.
         """
         here = self.received == self.in_flight + self.held + self.rejected + self.laked
-        return here and self.laked == sum(self.store.values())
+        there = all(self.laked == sum(counters.values()) for counters in (self.store, *self.destinations.values()))
+        return here and there
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,19 @@ class Books:
         stored = {f"store_{name}": sum(account.store[name] for account in self.accounts) for name in STORE_COUNTERS}
         return totals | stored
 
+    @property
+    def delivered(self) -> dict[str, dict[str, int]]:
+        """
+        Return the counters of each destination over all accounts.
+        """
+        totals: dict[str, dict[str, int]] = {}
+        for account in self.accounts:
+            for name, counters in account.destinations.items():
+                total = totals.setdefault(name, dict.fromkeys(DESTINATION_COUNTERS, 0))
+                for counter, amount in counters.items():
+                    total[counter] += amount
+        return totals
+
     def as_json(self) -> dict[str, Any]:
         """
         Return the books in the shape of `status --json`.
@@ -121,7 +138,7 @@ class Books:
                     "rejected": account.rejected,
                     "laked": account.laked,
                     "store": dict(account.store),
-                    "destinations": {},
+                    "destinations": {name: dict(counters) for name, counters in account.destinations.items()},
                 }
                 for account in self.accounts
             ],
@@ -140,30 +157,42 @@ DOMAIN_EVENTS = "(domain events)"
 """The metric name under which the counters of domain events are kept, for no tenant."""
 
 
-def build(counters: Iterable[Delta], in_flight: Counts, events_in_flight: int, waiting: Counts) -> Books:
+def build(
+    counters: Iterable[Delta], in_flight: Counts, events_in_flight: int, waiting: Counts,
+    undelivered: Mapping[str, Counts] | None = None,
+) -> Books:  # fmt: skip
     """
     Make the books of the counters, of what the journal holds unannounced, and of what the store has yet to load.
+
+    `undelivered` says the same of the other destinations, by name; those that it does not name are left out.
     """
+    others = undelivered or {}
     accounts: dict[Key, Account] = {}
     domain: dict[str, int] = {"in_flight": events_in_flight}
     for delta in counters:
         if delta.metric == DOMAIN_EVENTS:
             domain[delta.counter] = domain.get(delta.counter, 0) + delta.amount
             continue
-        account = _account(accounts, (delta.tenant, delta.metric))
+        account = _account(accounts, (delta.tenant, delta.metric), others)
         if delta.scope == STORE:
             account.store[delta.counter] += delta.amount
-        else:
+        elif delta.scope == STREAM:
             setattr(account, delta.counter, getattr(account, delta.counter) + delta.amount)
+        elif delta.scope in others:
+            account.destinations[delta.scope][delta.counter] += delta.amount
     for key, amount in in_flight.items():
-        _account(accounts, key).in_flight += amount
+        _account(accounts, key, others).in_flight += amount
     for key, amount in waiting.items():
-        _account(accounts, key).store["waiting"] += amount
+        _account(accounts, key, others).store["waiting"] += amount
+    for name, counts in others.items():
+        for key, amount in counts.items():
+            _account(accounts, key, others).destinations[name]["waiting"] += amount
     ordered = tuple(accounts[key] for key in sorted(accounts))
     return Books(ordered, DomainEvents(**domain))
 
 
-def _account(accounts: dict[Key, Account], key: Key) -> Account:
+def _account(accounts: dict[Key, Account], key: Key, names: Iterable[str]) -> Account:
     if key not in accounts:
-        accounts[key] = Account(*key)
+        destinations = {name: dict.fromkeys(DESTINATION_COUNTERS, 0) for name in names}
+        accounts[key] = Account(*key, destinations=destinations)
     return accounts[key]

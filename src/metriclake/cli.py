@@ -34,12 +34,17 @@ from metriclake.cli_output import (
     print_errors,
     print_explanation,
     print_import,
+    print_letters,
+    print_letters_shown,
     print_preview,
     print_recount,
     print_refused,
+    print_replay,
     print_status,
     print_tenants,
 )
+from metriclake.deadletter_commands import drop_letters, list_letters, redrive_letters, show_letters
+from metriclake.deadletter_commands import replay as replayed
 from metriclake.event import DropReason
 from metriclake.importing import MOST_BYTES, Wishes, import_template
 from metriclake.lake_commands import check_lake, list_errors, retry_errors, show_errors
@@ -442,6 +447,136 @@ def _refused(which: dict[str, str | None]) -> dict[str, Any]:
 
 def _given(asked: dict[str, str | None]) -> dict[str, Any]:
     return {key: value for key, value in asked.items() if value is not None}
+
+
+def _letters(command: Callable[_P, None]) -> Callable[_P, None]:
+    """
+    Give a command the options that say which dead letters are meant.
+    """
+    options = (
+        click.argument("numbers", type=click.IntRange(min=1), nargs=-1),
+        click.option("--destination", default=None, help="Only of this destination."),
+        click.option("--reason", default=None, help="Only of this reason."),
+        click.option("--tenant", default=None, help="Only of this tenant."),
+        click.option("--metric", default=None, help="Only of this metric."),
+        click.option("--dropped", is_flag=True, help="Those that were dropped, and no others."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _which_letters(which: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in which.items() if value}
+
+
+@main.group()
+def deadletters() -> None:
+    """
+    Look at what a destination did not take, and send it again or give it up.
+    """
+
+
+@deadletters.command("ls")
+@_letters
+@_file
+@_data
+@_json
+@_said
+def deadletters_ls(config: Path | None, root: Path, *, as_json: bool, **which: Any) -> None:
+    """
+    Count dead letters (of these NUMBERS, or all) by destination, reason, tenant, metric and state.
+    """
+    found = _run(_with_server(config, root, lambda reached: list_letters(reached, _which_letters(which))))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_letters(found)
+
+
+@deadletters.command("show")
+@_letters
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
+@_file
+@_data
+@_json
+@_said
+def deadletters_show(config: Path | None, root: Path, *, limit: int, as_json: bool, **which: Any) -> None:
+    """
+    Print dead letters (these NUMBERS, or all), each with its attempts and its metric event.
+    """
+    found = _run(_with_server(config, root, lambda reached: show_letters(reached, _which_letters(which), limit)))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_letters_shown(found)
+
+
+@deadletters.command("redrive")
+@_letters
+@_file
+@_data
+@_json
+@_said
+def deadletters_redrive(config: Path | None, root: Path, *, as_json: bool, **which: Any) -> None:
+    """
+    Have dead letters (these NUMBERS, or all) tried again, as the pipeline file maps them now, and wait for the outcome.
+    """
+    found = _run(_with_server(config, root, lambda reached: redrive_letters(reached, _which_letters(which))))
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    told = f"{found['delivered']} delivered, {found['dead']} dead again, {found['waiting']} waiting"
+    click.echo(f"{found['redriven']} dead letters tried again: {told}")
+    for why in found["failures"].values():
+        click.echo(why, err=True)
+
+
+@deadletters.command("drop")
+@_letters
+@_file
+@_data
+@_json
+@_said
+def deadletters_drop(config: Path | None, root: Path, *, as_json: bool, **which: Any) -> None:
+    """
+    Give dead letters (these NUMBERS, or all of what an option says) up: counted as dead, listed no more.
+    """
+    asked = _which_letters(which)
+    if not asked:
+        raise click.UsageError("say which: by number, --destination, --reason, --tenant or --metric")
+    found = _run(_with_server(config, root, lambda reached: drop_letters(reached, asked)))
+    click.echo(json.dumps(found) if as_json else f"{found['dropped']} dead letters dropped")
+
+
+@main.command()
+@click.option("--destination", required=True, help="Which one; `store` too.")
+@_from
+@_to
+@click.option(
+    "--dry-run", is_flag=True, help="Only say how much it would be, and whether anything would be there twice."
+)
+@click.option("--allow-duplicates", is_flag=True, help="Also where the destination may have records twice.")
+@click.option("--stop", is_flag=True, help="End the replay that runs.")
+@_file
+@_data
+@_json
+@_said
+def replay(config: Path | None, root: Path, *, as_json: bool, **asked: Any) -> None:
+    """
+    Deliver lake objects to a destination again: those with events that arrived from a time to a time, or all.
+
+    It goes on in the server where this command is ended, and after a restart.
+    """
+    body = {"from": asked.pop("start"), "to": asked.pop("end"), **asked}
+    given = {key: value for key, value in body.items() if value}
+    found = _run(_with_server(config, root, lambda reached: replayed(reached, given)))
+    if as_json:
+        click.echo(json.dumps(found))
+    elif asked["stop"]:
+        click.echo(f"{found['stopped']} replays ended")
+    else:
+        print_replay(found, dry_run=asked["dry_run"])
 
 
 @main.group()

@@ -5,6 +5,7 @@ How the commands print facts to people: tables on standard output.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import click
@@ -41,6 +42,9 @@ def print_status(found: dict[str, Any]) -> None:
     console.print(table)
     events = found["domain_events"]
     console.print("domain events: " + ", ".join(f"{value:,} {key.replace('_', ' ')}" for key, value in events.items()))
+    for name, counters in _delivered(found["books"]).items():
+        told = ", ".join(f"{amount:,} {counter.replace('_', ' ')}" for counter, amount in counters.items())
+        console.print(f"{name}: {told}")
     for name, stage in found["stages"].items():
         console.print(f"{name}: {stage['waiting']} waiting, {stage['lag_seconds']:.1f} s behind")
     console.print(_directory(found["directory"]))
@@ -51,6 +55,17 @@ def print_status(found: dict[str, Any]) -> None:
     for failure in found.get("failures", []):
         console.print(f"[red]{failure}[/red]")
     console.print("the books balance" if found["balanced"] else "[red]the books do not balance[/red]")
+
+
+def _delivered(books: list[dict[str, Any]]) -> dict[str, Counter[str]]:
+    """
+    Return the counters of each destination over all accounts.
+    """
+    totals: dict[str, Counter[str]] = {}
+    for row in books:
+        for name, counters in row["destinations"].items():
+            totals.setdefault(name, Counter()).update(counters)
+    return totals
 
 
 def _directory(state: dict[str, Any]) -> str:
@@ -134,6 +149,51 @@ def print_tenants(found: dict[str, Any]) -> None:
         numbers = (f"{len(one['metrics']):,}", f"{one['rows']:,}")
         table.add_row(escape(one["tenant"]), *numbers, one["first_time"], one["last_time"])
     _console().print(table if found["tenants"] else "the store has rows of no tenant")
+
+
+def print_letters(found: dict[str, Any]) -> None:
+    """
+    Print the counts of dead letters.
+    """
+    table = Table("destination", "reason", "tenant", "metric", "state")
+    table.add_column("letters", justify="right")
+    table.add_column("newest")
+    for group in found["groups"]:
+        names = (escape(_visible(group[key])) for key in ("destination", "reason", "tenant", "metric", "state"))
+        table.add_row(*names, f"{group['letters']:,}", group["newest"])
+    _console().print(table if found["groups"] else "no dead letters")
+
+
+def print_letters_shown(found: dict[str, Any]) -> None:
+    """
+    Print dead letters, each with why, whose, where, its attempts and its metric event.
+    """
+    for one in found["letters"]:
+        click.echo(_visible(f"{one['number']}: {one['destination']}: {one['reason']} ({one['state']})"))
+        click.echo(_visible(f"  {one['tenant']} {one['metric']} {one['kind']} {one['id']}"))
+        click.echo(f"  {one['object']} line {one['line']}")
+        for attempt in one["attempts"]:
+            click.echo(_visible(f"  {attempt['at']} {attempt['answer']} {attempt['detail']}".rstrip()))
+        click.echo(f"  {_visible(one['event'] or one['unreadable'])}")
+    if not found["letters"]:
+        click.echo("no dead letters")
+
+
+def print_replay(found: dict[str, Any], *, dry_run: bool) -> None:
+    """
+    Print what a replay has delivered, or would.
+    """
+    amount = f"{found['objects']:,} objects, {found['events']:,} metric events"
+    if dry_run or found["state"] == "none":
+        click.echo(f"{amount} {'would be' if dry_run else 'to be'} delivered again")
+        if found["refused"]:
+            click.echo(f"it would be refused: {found['refused']}")
+        return
+    far = f"{found['done']:,} of {found['objects']:,} objects"
+    told = f"{found['delivered']:,} delivered, {found['dead']:,} dead"
+    click.echo(f"replay {found['number']} into {found['destination']} ({found['state']}): {far}, {told}")
+    if found["failure"]:
+        click.echo(found["failure"], err=True)
 
 
 def print_explanation(found: dict[str, Any]) -> None:

@@ -17,7 +17,9 @@ from metriclake._errors import MetriclakeError
 
 class CrashPoint(StrEnum):
     """
-    The named steps of an event's path: each is reached when the step is durable.
+    The named steps of an event's path: each is reached when the step is durable; `sent` when a request is answered.
+
+    The last three are passed for destinations other than the store alone.
     """
 
     APPEND = "append"
@@ -29,6 +31,12 @@ class CrashPoint(StrEnum):
     CHECKPOINT = "checkpoint"
     ROLL = "roll"
     ROLLED = "rolled"
+    SENT = "sent"
+    NOTE = "note"
+    SETTLE = "settle"
+
+
+DELIVERY_POINTS = (CrashPoint.SENT, CrashPoint.NOTE, CrashPoint.SETTLE)
 
 
 class _Armed:

@@ -144,6 +144,12 @@ class Span:
         """
         return (self.start is None or self.start <= when) and (self.end is None or when < self.end)
 
+    def meets(self, first: int, last: int) -> bool:
+        """
+        Tell whether something that lasts from one time to another has a part in it.
+        """
+        return (self.start is None or self.start <= last) and (self.end is None or first < self.end)
+
 
 @dataclass(frozen=True, slots=True)
 class Which:

@@ -52,13 +52,17 @@ class Facts:
 
     `lags` and `waiting` are by stage, in seconds and in entries or objects; `events` are metric events by the books'
     counter, over all tenants; `domain_events` likewise; sizes are bytes; `failing` counts the stages that retry;
-    `connections` are open now, `ended` counts by reason those that the server has ended.
+    `connections` are open now, `ended` counts by reason those that the server has ended. By destination: `delivered`
+    are its books, `letters` its dead letters, `traffic` what it was sent since the start.
     """
 
     lags: Mapping[str, float]
     waiting: Mapping[str, int]
     events: Mapping[str, int]
     domain_events: Mapping[str, int]
+    delivered: Mapping[str, Mapping[str, int]]
+    letters: Mapping[str, int]
+    traffic: Mapping[str, Mapping[str, int]]
     balanced: bool
     backlog: int
     data: int
@@ -149,6 +153,9 @@ class _Scrape(Collector):
         yield _labelled("metriclake_stage_waiting", "Entries or objects that wait", "stage", facts.waiting)
         yield _labelled("metriclake_metric_events", "The books: metric events by counter", "counter", facts.events)
         yield _labelled("metriclake_domain_events", "The books: domain events", "counter", facts.domain_events)
+        yield _labelled("metriclake_dead_letters", "Dead letters that are not dropped", "destination", facts.letters)
+        yield _by_destination("metriclake_destination_metric_events", "The books of destinations", facts.delivered)
+        yield _by_destination("metriclake_destination_traffic", "Sent since the start", facts.traffic)
         yield _labelled("metriclake_connections_ended", "Connections ended by the server", "why", facts.ended)
         gauges = (
             ("metriclake_books_balanced", "1 where every equation of the books holds", int(facts.balanced)),
@@ -190,4 +197,12 @@ def _labelled(name: str, words: str, label: str, values: Mapping[str, float]) ->
     family = GaugeMetricFamily(name, words, labels=[label])
     for key, value in values.items():
         family.add_metric([key], value)
+    return family
+
+
+def _by_destination(name: str, words: str, values: Mapping[str, Mapping[str, int]]) -> Metric:
+    family = GaugeMetricFamily(name, words, labels=["destination", "counter"])
+    for destination, counters in values.items():
+        for counter, value in counters.items():
+            family.add_metric([destination, counter], value)
     return family

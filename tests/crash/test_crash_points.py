@@ -21,7 +21,7 @@ import msgspec
 import pytest
 
 from crash.process import Process
-from metriclake.crashpoints import CrashPoint
+from metriclake.crashpoints import DELIVERY_POINTS, CrashPoint
 from metriclake.stream.lake import unpack
 from metriclake.tokens import mint_tenant
 from patience import until
@@ -128,7 +128,7 @@ def test_every_named_point(folder: Path) -> None:
     Killed at each named point in turn, early and later, under load, the path loses nothing and doubles nothing.
     """
     sender = Sender(seed=1)
-    for point in CrashPoint:
+    for point in (one for one in CrashPoint if one not in DELIVERY_POINTS):
         for nth in (1,) if point in SELDOM else (1, 3):
             with Process(folder, crash_at=f"{point}:{nth}") as process:
                 client = process.client()

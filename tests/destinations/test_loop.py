@@ -13,7 +13,7 @@ import pytest
 
 from metriclake._errors import MetriclakeError, StoreError
 from metriclake.books import STORE
-from metriclake.destinations import Announced, DestinationLoop, Outcome
+from metriclake.destinations import Announced, DestinationLoop, LoopTerms, Outcome
 from metriclake.entry import Announcement
 from metriclake.journal import SqliteJournal
 from metriclake.stream import Lake, Limits, NoDirectory, StreamWorker
@@ -138,14 +138,15 @@ def test_running_loop_hears_of_announcements(journal: SqliteJournal, lake: Lake)
     assert running.lag == (0.0, 0)
 
 
-def test_bytes_of_a_round_are_bounded(journal: SqliteJournal, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_of_a_round_are_bounded(journal: SqliteJournal, lake: Lake) -> None:
     """
     Objects beyond the bound wait for the next round; one that is larger than the bound goes alone.
     """
-    monkeypatch.setattr("metriclake.destinations.loop._BYTES_AT_ONCE", 1)
     expected = announce(journal, lake, 1, 2, 3)
     shelf = Shelf()
-    work(journal, lake, shelf)
+    bounded = DestinationLoop(shelf, journal, lake.get, threading.Event(), terms=LoopTerms(bytes=1))
+    bounded.start()
+    bounded.stop()
 
     assert (expected, [1, 1, 1]) == (shelf.taken, shelf.rounds)
 
@@ -264,7 +265,7 @@ def test_after_an_unclean_end_the_last_objects_come_again_uncounted(journal: Sql
     announce(journal, lake, 4)
     (lake.root / journal.announcements(0, 10)[1].object).unlink()
     shelf = Shelf(failures=1)
-    again = DestinationLoop(shelf, journal, lake.get, threading.Event(), again=2)
+    again = DestinationLoop(shelf, journal, lake.get, threading.Event(), terms=LoopTerms(again=2))
     again.start()
     until(lambda: journal.checkpoint(STORE).number == 4)
     again.stop()

@@ -3,11 +3,23 @@ The internal routes: for the admin key alone.
 """
 
 from metriclake.admin.backfill import BackfillAdmin
+from metriclake.admin.deadletters import LettersAdmin
 from metriclake.admin.described import described
 from metriclake.admin.lake import LakeAdmin
 from metriclake.admin.recount import RecountAdmin
+from metriclake.admin.replays import ReplaysAdmin
 from metriclake.admin.routes import Admin
 from metriclake.admin.rules import RulesAdmin
 from metriclake.admin.tenants import TenantsAdmin
 
-__all__ = ["Admin", "BackfillAdmin", "LakeAdmin", "RecountAdmin", "RulesAdmin", "TenantsAdmin", "described"]
+__all__ = [
+    "Admin",
+    "BackfillAdmin",
+    "LakeAdmin",
+    "LettersAdmin",
+    "RecountAdmin",
+    "ReplaysAdmin",
+    "RulesAdmin",
+    "TenantsAdmin",
+    "described",
+]

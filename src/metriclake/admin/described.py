@@ -7,8 +7,10 @@ from __future__ import annotations
 import msgspec
 
 from metriclake.admin.backfill import BackfillTerms
+from metriclake.admin.deadletters import LettersTerms
 from metriclake.admin.lake import RetryTerms
 from metriclake.admin.recount import RecountTerms
+from metriclake.admin.replays import ReplayTerms
 from metriclake.admin.rules import PreviewTerms
 from metriclake.openapi import Answer, Content, Example, Operation, Parameter
 
@@ -125,6 +127,71 @@ _RECOUNT = Operation(
     answers=_SLICE,
     problems=(400, 401),
 )
+
+
+_LETTERS_BODY = (Content("application/json", LettersTerms, (Example("of one reason", {"reason": "400"}),)),)
+_LETTERS = (
+    Operation(
+        "/v1/admin/deadletters",
+        "get",
+        "admin",
+        "Count dead letters by destination, reason, tenant, metric and state",
+        key="adminKey",
+        answers={200: Answer("The counts, and the destinations that do not take all", schema={"type": "object"})},
+        problems=(400, 401),
+    ),
+    Operation(
+        "/v1/admin/deadletters/records",
+        "get",
+        "admin",
+        "Return dead letters, each with its attempts and its metric event",
+        key="adminKey",
+        answers=_SLICE,
+        problems=(400, 401),
+    ),
+    *(
+        Operation(
+            f"/v1/admin/deadletters/{what}",
+            "post",
+            "admin",
+            words,
+            key="adminKey",
+            takes=_LETTERS_BODY,
+            answers=_SLICE,
+            problems=(400, 401, 503),
+        )
+        for what, words in (("redrive", "Have dead letters tried again"), ("drop", "Give dead letters up"))
+    ),
+)
+
+_REPLAYS = (
+    Operation(
+        "/v1/admin/replays",
+        "get",
+        "admin",
+        "Return all replays, and how far each is",
+        key="adminKey",
+        answers={200: Answer("The replays, and the destinations that do not take all", schema={"type": "object"})},
+        problems=(401,),
+    ),
+    Operation(
+        "/v1/admin/replays",
+        "post",
+        "admin",
+        "Have announced objects delivered to a destination again, say how much that would be, or end it",
+        key="adminKey",
+        takes=(
+            Content(
+                "application/json",
+                ReplayTerms,
+                (Example("how much it would be", {"destination": "segment", "from": "2026-01-30", "dry_run": True}),),
+            ),
+        ),
+        answers={200: Answer("The replay's number, and how much it is", schema={"type": "object"})},
+        problems=(400, 401, 503),
+    ),
+)
+
 _EVENT = {"source": "shop", "detail-type": "order-paid", "detail": {"tenant_id": "acme"}}
 _RULES = (
     Operation(
@@ -225,6 +292,8 @@ def described() -> tuple[Operation, ...]:
         ),
         _RECOUNT,
         *_LAKE,
+        *_LETTERS,
+        *_REPLAYS,
         *_RULES,
         *_TENANTS,
         Operation("/admin", "get", "pages", "Return the internal page, a shell without data", answers=_PAGE),

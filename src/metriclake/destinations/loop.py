@@ -9,18 +9,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from metriclake._errors import LakeError, MetriclakeError, StageFailed
 from metriclake.books import Delta
-from metriclake.destinations.objects import Announced, Follower, Outcome
+from metriclake.deadletter import Letter
+from metriclake.destinations.objects import Announced, Follower, Interrupted, Outcome
 from metriclake.entry import Announcement, Checkpointed, decode_manifest
 
 _LOG = logging.getLogger(__name__)
 _RETRY_SECONDS = 1.0
 _IDLE_SECONDS = 0.5
 _AT_ONCE = 16
-_BYTES_AT_ONCE = 32 * 1024 * 1024
 
 
 class Announcements(Protocol):
@@ -38,10 +39,40 @@ class Announcements(Protocol):
         Return how far a reader has come.
         """
 
-    def advance(self, reader: str, announcement: Announcement, deltas: Sequence[Delta]) -> None:
+    def advance(
+        self, reader: str, announcement: Announcement, deltas: Sequence[Delta], letters: Sequence[Letter] = (), *,
+        more: bool = False,
+    ) -> None:  # fmt: skip
         """
-        Move a reader's checkpoint and count.
+        Move a reader's checkpoint, count and keep its dead letters.
         """
+
+
+class Aside(Protocol):
+    """
+    What a destination does beside the announced objects: redrives, replays.
+    """
+
+    def turn(self) -> bool:
+        """
+        Do a part of it; False where there is nothing to do.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class LoopTerms:
+    """
+    How a loop works: `bytes` of objects are in hand at once; `aside` is done in turns with them, a part at a time.
+
+    `again` objects that were delivered last are delivered once more at the start, uncounted: after an unclean end.
+    """
+
+    bytes: int = 32 * 1024 * 1024
+    again: int = 0
+    aside: Sequence[Aside] = ()
+
+
+_TERMS = LoopTerms()
 
 
 class DestinationLoop:
@@ -56,20 +87,18 @@ class DestinationLoop:
         fetch: Callable[[str], bytes],
         announced: threading.Event,
         delivered: Callable[[Announcement, Outcome], None] | None = None,
-        *,
-        again: int = 0,
+        terms: LoopTerms = _TERMS,
     ) -> None:
         """
         `fetch` returns a lake object's content; `announced` is set when there may be more; `delivered` hears of each.
-
-        `again` objects that were delivered last are delivered once more at the start, uncounted: after an unclean end.
         """
         self._follower = follower
         self._journal = journal
         self._fetch = fetch
         self._announced = announced
         self._delivered = delivered
-        self._again = again
+        self._terms = terms
+        self._again = terms.again
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"destination-{follower.name}", daemon=True)
         self.failure: MetriclakeError | None = None
@@ -80,12 +109,18 @@ class DestinationLoop:
         """
         self._thread.start()
 
+    def halt(self) -> None:
+        """
+        Have it deliver what is announced, and end; does not wait for that.
+        """
+        self._stop.set()
+        self._announced.set()
+
     def stop(self) -> None:
         """
         Deliver what is announced, and end.
         """
-        self._stop.set()
-        self._announced.set()
+        self.halt()
         if self._thread.ident is not None:
             self._thread.join()
 
@@ -102,7 +137,10 @@ class DestinationLoop:
         while True:
             stopping = self._stop.is_set()
             try:
-                done = self._turn()
+                aside = [one.turn() for one in self._terms.aside]
+                done = self._turn() or any(aside)
+            except Interrupted:
+                return
             except Exception as error:  # noqa: BLE001 - whatever it is, the loop says it and tries again
                 self.failure = StageFailed(f"{self._follower.name} waits and tries again: {error}")
                 _LOG.error(
@@ -130,7 +168,10 @@ class DestinationLoop:
         if not objects:
             return False
         for one, outcome in zip(objects, self._follower.take(objects), strict=True):
-            self._journal.advance(self._follower.name, one.announcement, self._deltas(outcome))
+            more = one is not objects[-1]
+            self._journal.advance(
+                self._follower.name, one.announcement, self._deltas(outcome), outcome.letters, more=more
+            )
             if self._delivered is not None:
                 self._delivered(one.announcement, outcome)
         return True
@@ -144,10 +185,10 @@ class DestinationLoop:
         objects: list[Announced] = []
         for announcement in self._journal.announcements(max(0, done - self._again), min(self._again, done)):
             try:
-                objects.append(self._object(announcement))
+                objects.append(fetched(announcement, self._fetch))
             except LakeError as error:
                 _LOG.warning("not delivered again", extra={"object": announcement.object, "error": str(error)})
-            if len(objects) == _AT_ONCE or sum(len(one.lines) for one in objects) > _BYTES_AT_ONCE:
+            if len(objects) == _AT_ONCE or sum(len(one.lines) for one in objects) > self._terms.bytes:
                 self._follower.take(objects)
                 objects = []
         if objects:
@@ -162,24 +203,16 @@ class DestinationLoop:
         size = 0
         for announcement in announcements:
             try:
-                one = self._object(announcement)
+                one = fetched(announcement, self._fetch)
             except LakeError:
                 if not objects:
                     raise
                 break
             size += len(one.lines)
-            if objects and size > _BYTES_AT_ONCE:
+            if objects and size > self._terms.bytes:
                 break
             objects.append(one)
         return objects
-
-    def _object(self, announcement: Announcement) -> Announced:
-        manifest = decode_manifest(announcement.manifest, self._fetch(announcement.manifest))
-        lines = self._fetch(announcement.object)
-        about = manifest.data
-        if about is None or hashlib.sha256(lines).hexdigest() != about.sha256:
-            raise LakeError(f"the lake object {announcement.object} is not what its manifest says: it was changed")
-        return Announced(announcement, manifest, lines)
 
     def _deltas(self, outcome: Outcome) -> list[Delta]:
         return [
@@ -187,3 +220,15 @@ class DestinationLoop:
             for counter, counts in outcome.counters.items()
             for (tenant, metric), amount in counts.items()
         ]
+
+
+def fetched(announcement: Announcement, fetch: Callable[[str], bytes]) -> Announced:
+    """
+    Fetch an announced object. Raises LakeError where it is not there, or not what its manifest says.
+    """
+    manifest = decode_manifest(announcement.manifest, fetch(announcement.manifest))
+    lines = fetch(announcement.object)
+    about = manifest.data
+    if about is None or hashlib.sha256(lines).hexdigest() != about.sha256:
+        raise LakeError(f"the lake object {announcement.object} is not what its manifest says: it was changed")
+    return Announced(announcement, manifest, lines)

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from metriclake.books import Counts
+from metriclake.deadletter import Letter
 from metriclake.entry import Announcement, Manifest
+
+
+class Interrupted(Exception):  # noqa: N818 - no error: the follower was told to stop
+    """
+    Raised by a follower that was told to stop: what was in hand comes again at the next start.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +33,11 @@ class Announced:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """
-    What became of an object: how many metric events of each tenant and metric, by the books' counter.
+    What became of an object: how many metric events of each tenant and metric, by the books' counter; dead letters.
     """
 
     counters: Mapping[str, Counts]
+    letters: Sequence[Letter] = ()
 
 
 class Follower(Protocol):
@@ -46,6 +54,8 @@ class Follower(Protocol):
     def take(self, objects: Sequence[Announced]) -> Sequence[Outcome]:
         """
         Take objects, in order, and return an outcome for each; raises MetriclakeError to have them tried again later.
+
+        Raises Interrupted when it was told to stop.
 
         An object may come again after a crash, and must then have the same result.
         """

@@ -9,7 +9,9 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 
 from metriclake.books import STORE, Key
+from metriclake.deadletter import Settled
 from metriclake.destinations.objects import Announced, Outcome
+from metriclake.destinations.replaying import Redelivered
 from metriclake.store import Arrival, Loader
 
 Changing = Callable[[Iterable[Key]], AbstractContextManager[None]]
@@ -46,3 +48,11 @@ class StoreDestination:
         ]
         with self._changing({key for arrival in arrivals for key in arrival.expected}):
             return [Outcome(loaded.fates) for loaded in self._loader.load_all(arrivals, datetime.now(UTC))]
+
+    def redeliver(self, one: Announced, duplicates: bool) -> Redelivered:  # noqa: FBT001 - a callable's argument
+        """
+        Load an object once more: what the store has stays as it is, what it has lost comes back.
+        """
+        del duplicates
+        self.take([one])
+        return Redelivered(Settled(), (), one.announcement.rows, 0)

@@ -11,6 +11,17 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from metriclake.books import Books, Delta
+from metriclake.deadletter import (
+    DeadLetter,
+    Letter,
+    LetterGroup,
+    LetterState,
+    Note,
+    Replay,
+    Replayable,
+    Settled,
+    WhichLetters,
+)
 from metriclake.entry import (
     Announcement,
     Backfilling,
@@ -22,9 +33,103 @@ from metriclake.entry import (
     Position,
     Retried,
     Seal,
+    Span,
     StoredEntry,
 )
 from metriclake.recount import Snapshot
+
+
+class Deliveries(Protocol):
+    """
+    What destinations keep in the journal: durable when a method returns, safe from any thread.
+
+    A `reader` is a destination's name. A `scope` separates what is noted of the objects, redrives and replays in hand.
+    """
+
+    def begin(self, reader: str, since: int | None) -> Checkpointed:
+        """
+        Give a reader that has none its checkpoint, before the first object sealed at `since` or later; None is now.
+
+        What was laked before it counts as not mapped. Returns the checkpoint that it has.
+        """
+
+    def note(self, reader: str, scope: str, noted: Note) -> None:
+        """
+        Keep, in one transaction, what must be known after a crash. Fingerprints are remembered for 7 days.
+        """
+
+    def noted(self, reader: str, scope: str) -> list[bytes]:
+        """
+        Return the bodies of a scope's notes, in order.
+        """
+
+    def delivered(self, reader: str, records: Sequence[bytes]) -> set[bytes]:
+        """
+        Return which of some fingerprints were noted as delivered.
+        """
+
+    def watermarks(self, reader: str, slots: Sequence[str]) -> dict[str, int]:
+        """
+        Return the newest event time that was noted as delivered of some slots, of those that have one.
+        """
+
+    def letters(self, which: WhichLetters, after: int, limit: int) -> list[DeadLetter]:
+        """
+        Return dead letters after a number, in order.
+        """
+
+    def groups(self, which: WhichLetters) -> list[LetterGroup]:
+        """
+        Count dead letters by destination, reason, tenant, metric and state.
+        """
+
+    def restate(self, which: WhichLetters, state: LetterState, after: int, limit: int) -> tuple[int, int]:
+        """
+        Have dead letters redriven, dropped, or taken back, at most `limit` of those after a number.
+
+        In one transaction with the books: what is redriven waits. What is being redriven is left alone. Returns how
+        many, and the number to go on after, 0 at the end.
+        """
+
+    def redriving(self, reader: str, limit: int) -> list[DeadLetter]:
+        """
+        Return the letters that a destination is to try again, in the order in which that was asked for.
+        """
+
+    def settle(self, reader: str, settled: Settled) -> None:
+        """
+        In one transaction: let go of letters that were delivered, return the others to the dead, count, forget notes.
+        """
+
+    def begin_replay(self, replay: Replay) -> int:
+        """
+        Keep a replay that is to be done; returns its number.
+        """
+
+    def replayable(self, reader: str, span: Span) -> Replayable | None:
+        """
+        Return which announced objects have events of a span, of those before a reader's checkpoint; None for none.
+        """
+
+    def letters_of(self, reader: str, announced: int) -> dict[tuple[int, str, str], int]:
+        """
+        Return the numbers of the dead letters of an announced object, by line, kind and record.
+        """
+
+    def replays(self, reader: str | None = None, *, running: bool = True) -> list[Replay]:
+        """
+        Return the replays of a destination, or of all, the oldest first: those that run, or all that there were.
+        """
+
+    def stop_replay(self, number: int) -> bool:
+        """
+        Let a replay go no further; False where it does not run.
+        """
+
+    def replayed(self, replay: Replay, settled: Settled, letters: Sequence[Letter]) -> None:
+        """
+        In one transaction: say how far a replay has come, settle the letters that it met, keep new ones, forget notes.
+        """
 
 
 class Journal(Protocol):
@@ -134,9 +239,21 @@ class Journal(Protocol):
         Return how far a reader of the announcements has come.
         """
 
-    def advance(self, reader: str, announcement: Announcement, deltas: Sequence[Delta]) -> None:
+    @property
+    def deliveries(self) -> Deliveries:
         """
-        In one transaction: move a reader's checkpoint to `announcement` and count. Raises StaleSeal unless it is next.
+        Return what is kept for destinations.
+        """
+
+    def advance(
+        self, reader: str, announcement: Announcement, deltas: Sequence[Delta], letters: Sequence[Letter] = (), *,
+        more: bool = False,
+    ) -> None:  # fmt: skip
+        """
+        In one transaction: move a reader's checkpoint to `announcement`, count, and keep its dead letters.
+
+        What was noted of the announced objects in hand is forgotten, unless there are `more` of them. Raises StaleSeal
+        unless the announcement is the reader's next.
         """
 
     def backfilling(self, manifest: str) -> Backfilling | None:
@@ -175,9 +292,9 @@ class Journal(Protocol):
         Return the text of a kept pipeline file.
         """
 
-    def books(self, reader: str) -> Books:
+    def books(self, reader: str, destinations: Sequence[str] = ()) -> Books:
         """
-        Return the books of one moment, with `reader` as the store.
+        Return the books of one moment, with `reader` as the store, and with the destinations that are named.
         """
 
     def snapshot(self) -> Snapshot:

@@ -22,8 +22,9 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from metriclake._errors import JournalFull, JournalUnavailable, MetriclakeError, NewerFormat, StaleSeal
-from metriclake.books import DOMAIN_EVENTS, STREAM, Books, Counts, Delta, Key, build
+from metriclake.books import DOMAIN_EVENTS, STREAM, Books, Delta, build
 from metriclake.crashpoints import CrashPoint, reach
+from metriclake.deadletter import Letter
 from metriclake.entry import (
     Announcement,
     Backfilling,
@@ -39,8 +40,10 @@ from metriclake.entry import (
     StoredEntry,
 )
 from metriclake.event import NO_TENANT
-from metriclake.journal import backfills, recounts
+from metriclake.journal import backfills, deliveries, recounts
+from metriclake.journal.counters import add, packed, total, unpacked
 from metriclake.journal.drain import Drain
+from metriclake.journal.sqlite_deliveries import SqliteDeliveries
 from metriclake.recount import Snapshot
 
 FORMAT = 1
@@ -117,6 +120,7 @@ class SqliteJournal:
         self._appended = threading.Event()
         self._closed = False
         self._drain = Drain()
+        self.deliveries = SqliteDeliveries(self)
         try:
             with _mapped(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,6 +149,7 @@ class SqliteJournal:
         connection.executescript(_HELD_TABLE)
         connection.execute(_MEANT)
         connection.executescript(backfills.TABLE)
+        connection.executescript(deliveries.TABLES)
         self._identity = self._meta(connection, "identity")
         connection.execute("DELETE FROM pipelines WHERE version NOT IN (SELECT version FROM seals WHERE announced = 0)")
         waiting = connection.execute("SELECT coalesce(sum(size), 0), max(offset) FROM entries").fetchone()
@@ -213,7 +218,7 @@ class SqliteJournal:
                 _keep_retried(connection, one)
             for entry in entries:
                 self._insert(connection, entry)
-            _count(connection, _received(entries))
+            add(connection, _received(entries))
 
         self._submit(write, appends=True).result()
 
@@ -228,7 +233,7 @@ class SqliteJournal:
         if max(entry.counts.values(), default=0) > _MOST_COUNTED:
             raise OverflowError("a count of metric events does not fit the journal's 64 bits")
         offset = self._next
-        values = (PARTITION, offset, entry.kind, entry.arrived_at, entry.count, _packed(entry.counts))
+        values = (PARTITION, offset, entry.kind, entry.arrived_at, entry.count, packed(entry.counts))
         connection.execute(
             "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*values, len(entry.body), entry.body)
         )
@@ -320,7 +325,7 @@ class SqliteJournal:
         """
         sql = "SELECT tenant, oldest_at, counts, body FROM held WHERE partition = ? AND seal = ? ORDER BY number"
         rows = self._query(sql, (seal.partition, seal.number))
-        return [Held(tenant, oldest_at, _unpacked(counts), body) for tenant, oldest_at, counts, body in rows]
+        return [Held(tenant, oldest_at, unpacked(counts), body) for tenant, oldest_at, counts, body in rows]
 
     def announce(
         self, seal: Seal, announcement: Announcement | None, deltas: Sequence[Delta], held: Sequence[Held] = ()
@@ -343,7 +348,7 @@ class SqliteJournal:
         if done.rowcount != 1:
             raise StaleSeal(f"seal {seal.number} of partition {seal.partition} is announced already")
         number = _insert_announcement(connection, announcement) if announcement is not None else None
-        _count(connection, deltas)
+        add(connection, deltas)
         span = (seal.partition, seal.first, seal.last)
         size = connection.execute(
             "SELECT coalesce(sum(size), 0) FROM entries WHERE partition = ? AND offset BETWEEN ? AND ?", span
@@ -363,7 +368,7 @@ class SqliteJournal:
             " FROM announcements LEFT JOIN meant_for USING (number) WHERE number > ? ORDER BY number LIMIT ?",
             (after, limit),
         )
-        read = ([*values, _unpacked(counts), _meant(only)] for *values, counts, only in rows)
+        read = ([*values, unpacked(counts), _meant(only)] for *values, counts, only in rows)
         return [Announcement(*row) for row in read]
 
     def checkpoint(self, reader: str) -> Checkpointed:
@@ -373,11 +378,16 @@ class SqliteJournal:
         rows = self._query("SELECT number, sealed_at FROM checkpoints WHERE reader = ?", (reader,))
         return Checkpointed(*rows[0]) if rows else Checkpointed(0, 0)
 
-    def advance(self, reader: str, announcement: Announcement, deltas: Sequence[Delta]) -> None:
+    def advance(
+        self, reader: str, announcement: Announcement, deltas: Sequence[Delta], letters: Sequence[Letter] = (), *,
+        more: bool = False,
+    ) -> None:  # fmt: skip
         """
-        Move a reader's checkpoint and count, in one transaction.
+        Move a reader's checkpoint, count and keep its dead letters, in one transaction.
         """
-        self._submit(lambda connection: _advance(connection, reader, announcement, deltas)).result()
+        self._submit(
+            lambda connection: deliveries.advance(connection, reader, announcement, deltas, letters, more=more)
+        ).result()
         reach(CrashPoint.CHECKPOINT)
 
     def backfilling(self, manifest: str) -> Backfilling | None:
@@ -404,7 +414,7 @@ class SqliteJournal:
 
         def write(connection: sqlite3.Connection) -> int | None:
             backfills.finish(connection, manifest)
-            _count(connection, deltas)
+            add(connection, deltas)
             return None if announcement is None else _insert_announcement(connection, announcement)
 
         number = self._submit(write).result()
@@ -432,27 +442,26 @@ class SqliteJournal:
         rows = self._query("SELECT text FROM pipelines WHERE version = ?", (version,))
         return str(rows[0][0]) if rows else None
 
-    def books(self, reader: str) -> Books:
+    def books(self, reader: str, destinations: Sequence[str] = ()) -> Books:
         """
         Return the books of one moment: everything is read in one transaction.
         """
+        after = (
+            "SELECT counts FROM announcements WHERE number >"
+            " coalesce((SELECT number FROM checkpoints WHERE reader = ?), 0)"
+        )
         connection = self._connection()
         with _mapped(self._path), _snapshot(connection):
             counters = [
                 Delta(*row) for row in connection.execute("SELECT scope, tenant, metric, counter, amount FROM counters")
             ]
-            in_flight = _sum(connection.execute("SELECT counts FROM entries WHERE kind = ?", (EntryKind.METRICS,)))
+            in_flight = total(connection.execute("SELECT counts FROM entries WHERE kind = ?", (EntryKind.METRICS,)))
             events = connection.execute(
                 "SELECT coalesce(sum(count), 0) FROM entries WHERE kind = ?", (EntryKind.EVENTS,)
             ).fetchone()[0]
-            waiting = _sum(
-                connection.execute(
-                    "SELECT counts FROM announcements WHERE number >"
-                    " coalesce((SELECT number FROM checkpoints WHERE reader = ?), 0)",
-                    (reader,),
-                )
-            )
-        return build(counters, in_flight, int(events), waiting)
+            waiting = total(connection.execute(after, (reader,)))
+            undelivered = {name: total(connection.execute(after, (name,))) for name in destinations}
+        return build(counters, in_flight, int(events), waiting, undelivered)
 
     def snapshot(self) -> Snapshot:
         """
@@ -524,7 +533,7 @@ class SqliteJournal:
         try:
             connection.execute("BEGIN IMMEDIATE")
             outcomes.extend(self._run(connection, write) for write in group)
-            _count(connection, _received([write.entry for write, _, error in outcomes if write.entry and not error]))
+            add(connection, _received([write.entry for write, _, error in outcomes if write.entry and not error]))
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._next, self._backlog = before
@@ -562,6 +571,19 @@ class SqliteJournal:
         connection.execute("RELEASE one")
         return (write, result, None)
 
+    def write(self, run: Callable[[sqlite3.Connection], _Result]) -> Future[_Result]:
+        """
+        Run a function in a transaction of the writer; the future is done when that is durable.
+        """
+        return self._submit(run)
+
+    def look(self, run: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """
+        Run a function that reads.
+        """
+        with _mapped(self._path):
+            return run(self._connection())
+
     def _query(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
         with _mapped(self._path):
             return self._connection().execute(sql, values).fetchall()
@@ -586,13 +608,6 @@ def _wanted(write: _Write[Any]) -> bool:
     return write.done.set_running_or_notify_cancel()
 
 
-_ADD = """
-INSERT INTO counters
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-  json_extract(value, '$[3]'), json_extract(value, '$[4]')
-FROM json_each(?) WHERE true
-ON CONFLICT (scope, tenant, metric, counter) DO UPDATE SET amount = amount + excluded.amount
-"""
 _SELECT_SEALS = "SELECT partition, number, first, last, oldest_at, sealed_at, version FROM seals"
 
 
@@ -641,9 +656,9 @@ def _hold(connection: sqlite3.Connection, seal: Seal, held: Sequence[Held]) -> i
     """
     connection.executemany(
         "INSERT INTO held (partition, tenant, oldest_at, counts, size, body) VALUES (?, ?, ?, ?, ?, ?)",
-        [(seal.partition, one.tenant, one.oldest_at, _packed(one.counts), len(one.body), one.body) for one in held],
+        [(seal.partition, one.tenant, one.oldest_at, packed(one.counts), len(one.body), one.body) for one in held],
     )
-    _count(connection, [Delta(STREAM, *key, "held", amount) for one in held for key, amount in one.counts.items()])
+    add(connection, [Delta(STREAM, *key, "held", amount) for one in held for key, amount in one.counts.items()])
     return sum(len(one.body) for one in held)
 
 
@@ -653,8 +668,8 @@ def _free(connection: sqlite3.Connection, key: tuple[int, int]) -> int:
     """
     rows = connection.execute("SELECT counts, size FROM held WHERE partition = ? AND seal = ?", key).fetchall()
     connection.execute("DELETE FROM held WHERE partition = ? AND seal = ?", key)
-    gone = [item for counts, _ in rows for item in _unpacked(counts).items()]
-    _count(connection, [Delta(STREAM, *account, "held", -amount) for account, amount in gone])
+    gone = [item for counts, _ in rows for item in unpacked(counts).items()]
+    add(connection, [Delta(STREAM, *account, "held", -amount) for account, amount in gone])
     return -sum(int(size) for _, size in rows)
 
 
@@ -670,24 +685,12 @@ def _insert_announcement(connection: sqlite3.Connection, announcement: Announcem
             announcement.oldest_at,
             announcement.sealed_at,
             announcement.version,
-            _packed(announcement.counts),
+            packed(announcement.counts),
         ),
     )
     if announcement.only:
         connection.execute("INSERT INTO meant_for VALUES (?, ?)", (number, msgspec.json.encode(announcement.only)))
     return number
-
-
-def _advance(connection: sqlite3.Connection, reader: str, announcement: Announcement, deltas: Sequence[Delta]) -> None:
-    row = connection.execute("SELECT number FROM checkpoints WHERE reader = ?", (reader,)).fetchone()
-    if announcement.number != (row[0] if row else 0) + 1:
-        raise StaleSeal(f"{reader}: announcement {announcement.number} is not the next")
-    connection.execute(
-        "INSERT INTO checkpoints VALUES (?, ?, ?) ON CONFLICT (reader) DO UPDATE"
-        " SET number = excluded.number, sealed_at = excluded.sealed_at",
-        (reader, announcement.number, announcement.sealed_at),
-    )
-    _count(connection, deltas)
 
 
 def _received(entries: Sequence[Entry]) -> list[Delta]:
@@ -702,33 +705,8 @@ def _received(entries: Sequence[Entry]) -> list[Delta]:
     ]
 
 
-def _count(connection: sqlite3.Connection, deltas: Sequence[Delta]) -> None:
-    """
-    Add to the counters, all in one step: between two steps the interpreter may let other threads go first.
-    """
-    rows = [(delta.scope, delta.tenant, delta.metric, delta.counter, delta.amount) for delta in deltas if delta.amount]
-    if rows:
-        connection.execute(_ADD, (msgspec.json.encode(rows).decode(),))
-
-
-def _packed(counts: Counts) -> bytes:
-    return msgspec.json.encode([(*key, amount) for key, amount in counts.items()])
-
-
 def _meant(packed: bytes | None) -> tuple[str, ...]:
     return () if packed is None else msgspec.json.decode(packed, type=tuple[str, ...])
-
-
-def _unpacked(packed: bytes) -> dict[Key, int]:
-    return {(tenant, metric): amount for tenant, metric, amount in msgspec.json.decode(packed)}
-
-
-def _sum(rows: sqlite3.Cursor) -> dict[Key, int]:
-    total: dict[Key, int] = {}
-    for (packed,) in rows:
-        for key, amount in _unpacked(packed).items():
-            total[key] = total.get(key, 0) + amount
-    return total
 
 
 @contextlib.contextmanager
