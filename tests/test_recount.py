@@ -16,7 +16,9 @@ from metriclake.recount import ANNOUNCED, IN_FLIGHT, Row, compare
 
 KEYS = st.sampled_from([("acme", "m"), ("acme", "n"), ("globex", "m"), (NO_TENANT, NO_METRIC)])
 PLACES = st.sampled_from(["in flight", "held", "rejected", "waiting", "stored", "duplicate", "expired"])
-HISTORIES = st.lists(st.tuples(KEYS, PLACES, st.sampled_from(["delivered", "dead", "waiting", "not_mapped"])))
+HISTORIES = st.lists(
+    st.tuples(KEYS, PLACES, st.sampled_from(["delivered", "dead", "waiting", "waiting again", "not_mapped"]))
+)
 Slot = tuple[str, str, str, str]
 
 
@@ -47,8 +49,10 @@ def follow(history: list[tuple[tuple[str, str], str, str]]) -> tuple[Counter[Slo
                 found[STORE, *key, ANNOUNCED] += 1
                 found[STORE, *key, "stored"] += place == "stored"
             if elsewhere != "waiting":
-                said["crm", *key, elsewhere] += 1
+                said["crm", *key, elsewhere.removesuffix(" again")] += 1
                 found["crm", *key, ANNOUNCED] += 1
+            if elsewhere in ("dead", "waiting again"):
+                found["crm", *key, elsewhere.removesuffix(" again")] += 1
     return said, found
 
 

@@ -36,6 +36,7 @@ _OWN_HEADERS = frozenset(
     {"host", "content-type", "content-length", "content-encoding", "transfer-encoding", "connection"}
 )
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
+_STAGES = frozenset({STORE, STREAM, "rollups"})
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - what a secret begins with, and none
 _LEAST_BYTES, _MOST_BYTES = 24, 64
 _ALWAYS = frozenset({"metadata.tenant_id", "metadata.event_id", "data.event_time"})
@@ -63,8 +64,12 @@ def check_destination(name: str, spec: DestinationSpec, declared: Mapping[str, F
     """
     Say what cannot be of one destination; `declared` are the file's metrics, each with its fields.
     """
-    if not _NAME.fullmatch(name) or name in (STORE, STREAM):
-        say((), f"`{name}` cannot name a destination", "1 to 64 of letters, digits, _ and -; not `store` or `stream`")
+    if not _NAME.fullmatch(name) or name in _STAGES:
+        say(
+            (),
+            f"`{name}` cannot name a destination",
+            "1 to 64 of letters, digits, _ and -; not `store`, `stream` or `rollups`",
+        )
     _check_start(spec.start, say)
     if not timedelta(minutes=1) <= duration(spec.retry.within) <= timedelta(days=30):
         say(("retry", "within"), "must be at least 1m and at most 30d")

@@ -22,6 +22,8 @@ ANNOUNCED = "announced"
 
 IN_FLIGHT = "in_flight"
 _SOMEWHERE = (IN_FLIGHT, "held", "rejected", "laked")
+_LETTERS = ("dead", "waiting")
+"""The counters of a destination that its dead letters tell: those that are redriven wait."""
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +41,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One moment of the journal: what its counters `said`, and what it has itself: entries in flight, what is held.
+    One moment of the journal: what its counters `said`, and what it has itself: what is in flight, held, dead.
     """
 
     moment: Moment
@@ -93,7 +95,7 @@ def compare(said: Iterable[Row], found: Iterable[Row], aged: Iterable[Key]) -> V
         else:
             whole = (scope, tenant, metric, ANNOUNCED)
             wanted[whole] = wanted.get(whole, 0) + amount
-            if (scope, counter) == (STORE, "stored"):
+            if (scope, counter) == (STORE, "stored") or (scope != STORE and counter in _LETTERS):
                 wanted[scope, tenant, metric, counter] = amount
     differences, left = [], 0
     for key in sorted(wanted.keys() | {key for key in there if key[3] != IN_FLIGHT}):

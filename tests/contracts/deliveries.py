@@ -343,6 +343,20 @@ class DeliveriesContract:
         assert journal.deliveries.letters_of(CRM, number) == {(1, "event", "id-1"): 1, (2, "group", "id-2"): 2}
         assert journal.deliveries.letters_of(CRM, number + 1) == journal.deliveries.letters_of("hook", number) == {}
 
+    def test_snapshot_tells_dead_events_from_those_that_are_redriven(self, journal: Journal) -> None:
+        """
+        Counted events by their letters: dead while one is, waiting when all are redriven; dropped ones are dead.
+        """
+        number = announced(journal, 4)
+        first = (letter(number, 1), letter(number, 1, kind="other"), letter(number, 4, counted=False))
+        take(journal, number, 3, *first, letter(number, 2), letter(number, 3))
+        restate(journal, LetterState.REDRIVING, WhichLetters(numbers=(1, 4)))
+        restate(journal, LetterState.DROPPED, WhichLetters(numbers=(5,)))
+
+        said = {row[3]: row[4] for row in journal.snapshot().said if row[0] == CRM and row[4]}
+        assert said == {"delivered": 1, "dead": 2, "waiting": 1}
+        assert {row[3]: row[4] for row in journal.snapshot().found if row[0] == CRM} == {"dead": 2, "waiting": 1}
+
     def test_stopped_replay_stays_stopped(self, journal: Journal) -> None:
         """
         A replay that is stopped while an object is in hand does not run on when that is done.

@@ -185,6 +185,18 @@ def groups(connection: sqlite3.Connection, which: WhichLetters) -> list[LetterGr
     ]
 
 
+def events_by_state(connection: sqlite3.Connection) -> list[Any]:
+    """
+    Return how many metric events are dead, or wait to be redriven, as (destination, tenant, metric, counter, events).
+    """
+    sql = (
+        "SELECT reader, tenant, metric, CASE WHEN gone THEN 'dead' ELSE 'waiting' END, count(*) FROM"
+        " (SELECT reader, object, line, tenant, metric, max(state != 'redriving') AS gone FROM dead_letters"
+        " WHERE counted GROUP BY 1, 2, 3, 4, 5) GROUP BY 1, 2, 3, 4"
+    )
+    return connection.execute(sql).fetchall()
+
+
 def redriving(connection: sqlite3.Connection, reader: str, limit: int) -> list[DeadLetter]:
     """
     Return the dead letters that a destination is to try again, in the order in which that was asked for.

@@ -12,7 +12,7 @@ import msgspec
 from metriclake.books import DOMAIN_EVENTS, STREAM
 from metriclake.entry import EntryKind
 from metriclake.event import NO_TENANT
-from metriclake.journal import backfills
+from metriclake.journal import backfills, deliveries
 from metriclake.recount import IN_FLIGHT, Moment, Row, Snapshot
 
 
@@ -33,6 +33,7 @@ def snapshot(connection: sqlite3.Connection) -> Snapshot:
     found: list[Row] = [
         (STREAM, NO_TENANT, DOMAIN_EVENTS, IN_FLIGHT, events.fetchone()[0]),
         *_counted(IN_FLIGHT, in_flight),
+        *map(tuple, deliveries.events_by_state(connection)),
         *_counted("held", connection.execute("SELECT counts FROM held")),
     ]
     return Snapshot(moment=moment, said=[tuple(row) for row in said], found=found)
