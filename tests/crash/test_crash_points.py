@@ -206,7 +206,8 @@ def _rolled(rollups: list[dict[str, Any]]) -> bool:
 
 def _ask(process: Process, client: httpx.Client, tenant: str, aggregate: str, *, rolled: bool = False) -> float:
     token = mint_tenant(process.keys.signing, tenant, now=datetime.now(UTC))
-    question: dict[str, Any] = {"metric": "jobs", "aggregate": aggregate, "range": {"last": "3d"}}
+    last = "4d" if rolled else "3d"  # another question: one that is asked again is answered from memory
+    question: dict[str, Any] = {"metric": "jobs", "aggregate": aggregate, "range": {"last": last}}
     if aggregate == "sum":
         question["measure"] = "seconds"
     answer = client.post("/v1/query", json=question, headers={"Authorization": f"Bearer {token}"})
