@@ -41,7 +41,7 @@ ADDED = """
     metadata: {tenant_id: $.detail.tenant_id, scanner: $.detail.scanner}
     data: {event_time: $.detail.completed_at, seconds: {path: $.detail.duration_seconds, type: double}}
 """
-POINTS = ("insert", "checkpoint", "pin:2", "put:2", "announce:2")
+POINTS = ("pin:2", "put:2", "announce:2", "insert", "checkpoint")
 """All that a backfill passes: it appends and seals nothing."""
 
 _PER_REQUEST = 200
