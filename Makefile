@@ -29,13 +29,14 @@ lint: .venv/.dev ## Check style and types of source, tests and benchmarks
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: .venv/.embedded ## Measure the main job, rules, inputs, the store, tiers, questions and exports; figures also go to benchmarks/results/
+bench: .venv/.embedded ## Measure the main job, rules, inputs, the store, tiers, questions, rollups and exports; figures also go to benchmarks/results/
 	$(BIN)/python benchmarks/main_job.py
 	$(BIN)/python benchmarks/rules.py
 	$(BIN)/python benchmarks/inputs.py
 	$(BIN)/python benchmarks/store_shape.py
 	$(BIN)/python benchmarks/tiers.py
 	$(BIN)/python benchmarks/questions.py
+	$(BIN)/python benchmarks/rollups.py
 	$(BIN)/python benchmarks/exports.py --rows 1000000
 
 torture: .venv/.dev ## Kill servers, cut their power, fill their disk; hostile bytes at every door, hostile patterns
