@@ -217,7 +217,8 @@ def test_a_server_that_comes_back(tmp_path: Path, visit: Open) -> None:
     with Process(folder, port=port or 0) as process:
         running = Running(folder, process)
         with closing(running.client):
-            expect(page.page.locator(".banner")).to_be_hidden()
+            # The page tries less and less often while the server is away.
+            expect(page.page.locator(".banner")).to_be_hidden(timeout=60_000)
             assert page.chart("Findings").locator(".number").inner_text() == before
             page.page.goto("about:blank")
 
