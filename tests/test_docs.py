@@ -11,7 +11,7 @@ import click
 import msgspec
 import pytest
 
-from metriclake import _config, pipeline
+from metriclake import _config, dashboard_specs, pipeline
 from metriclake.cli import main
 from metriclake.destination_specs import (
     KINDS,
@@ -66,6 +66,9 @@ def test_every_key_of_the_pipeline_file() -> None:
         pipeline.MetricSpec,
         pipeline.FieldSpec,
         pipeline.Pipeline,
+        dashboard_specs.TileSpec,
+        dashboard_specs.DashboardSpec,
+        dashboard_specs.EmbeddingSpec,
     )
     keys = {entry.name for spec in specs for entry in msgspec.structs.fields(spec)}
 

@@ -62,7 +62,9 @@ from metriclake.admin import (
 )
 from metriclake.books import STORE, Books
 from metriclake.connection import Connections, ConnectionTerms, raise_files
+from metriclake.cors import Cors
 from metriclake.crashpoints import arm
+from metriclake.dashboard_specs import DEFAULT, allows
 from metriclake.deadletter import WhichLetters
 from metriclake.destinations import (
     DeadLetters,
@@ -83,7 +85,19 @@ from metriclake.intake import Intake
 from metriclake.journal import SqliteJournal
 from metriclake.pipeline import FieldSpec, LoadedPipeline, load
 from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
-from metriclake.query import AnswerCache, Declared, Desk, Ending, Exports, Live, Query, Turns, TurnTerms, share
+from metriclake.query import (
+    AnswerCache,
+    Dashboards,
+    Declared,
+    Desk,
+    Ending,
+    Exports,
+    Live,
+    Query,
+    Turns,
+    TurnTerms,
+    share,
+)
 from metriclake.repeat import Repeat
 from metriclake.request_id import RequestIds
 from metriclake.rules import Rule, Trap, traps
@@ -140,6 +154,9 @@ _LOG = logging.getLogger(__name__)
 _MEGABYTE = 1024 * 1024
 _CORES = os.cpu_count() or 1
 _ROLLUP_SECONDS = 2.0
+_SHARED = ("/v1/query", "/v1/sql", "/v1/catalog", "/v1/dashboards", "/v1/export", "/v1/stream")
+"""What tenants ask: pages of other origins may, where the pipeline file names them."""
+
 _LOCK_TRIES = 10
 _LOCK_PAUSE_SECONDS = 0.02
 
@@ -222,11 +239,25 @@ def configure(path: Path, environ: Mapping[str, str]) -> Configured:
     loaded = load(path, environ)
     faults: list[Fault] = []
     plan = plans.plan(loaded, faults)
+    _check_dashboards(loaded, faults)
     directory = _directory(loaded, faults)
     _try_destinations(loaded, faults)
     if faults:
         raise InvalidPipeline(tuple(faults))
     return Configured(loaded, plan, directory, plans.kept_text(loaded))
+
+
+def _check_dashboards(loaded: LoadedPipeline, faults: list[Fault]) -> None:
+    """
+    Note each fault of the questions that dashboards ask.
+    """
+    metrics = loaded.pipeline.metrics
+    declared: dict[str, Sequence[str] | None] = {
+        name: None if spec.as_eventbridge else (*spec.metadata, *spec.data) for name, spec in metrics.items()
+    }
+    for name, dashboard in loaded.pipeline.dashboards.items():
+        for place, fault in query.check_dashboard(dashboard, declared):
+            faults.append(replace(fault, place=loaded.place("dashboards", name, *place)))
 
 
 def _directory(loaded: LoadedPipeline, faults: list[Fault]) -> Directory:
@@ -513,6 +544,7 @@ class Server:
         around = [
             Middleware(RequestIds, on_error),
             Middleware(_Counted, telemetry=self._telemetry, routes=routes),
+            Middleware(Cors, self._embeds, _SHARED),
             Middleware(Intake, lambda: self.connections.terms.patience, MAX_BODIES_BYTES),
         ]
         return Starlette(routes=routes, middleware=around, exception_handlers=handlers, lifespan=lifespan)
@@ -520,11 +552,19 @@ class Server:
     def _routes(self) -> list[BaseRoute]:
         limiter = Limiter(lambda: self._configured.allowances)
         gateway = Gateway(self._append, self.keys, MAX_BODY_BYTES, MAX_EVENT_BYTES, limiter)
+        dashboards = Dashboards(
+            self._reader,
+            self.keys.signing,
+            lambda: self._configured.declared,
+            self._attributes,
+            lambda: self._configured.loaded.pipeline.dashboards,
+        )
         query = Query(
             self._desk,
             self.keys.signing,
             self._declared,
-            lambda tenant: self._configured.directory.resolve([tenant]).get(tenant) or {},
+            self._attributes,
+            dashboards.permit,
         )
         admin = Admin(self.keys.admin, self.status, self.usage)
         check, refusals = LakeCheck(self._lake, self._journal), Refusals(self._lake, self._journal)
@@ -563,7 +603,7 @@ class Server:
         recount = Recount(self._lake, self._journal, rows.of, lambda: rows.aged(self._loader.tiers, datetime.now(UTC)))
         recounts = RecountAdmin(self.keys.admin, recount.slice)
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
-        asked = [*query.routes(), *self._exports.routes(), *self._live.routes()]
+        asked = [*query.routes(), *dashboards.routes(), *self._exports.routes(), *self._live.routes()]
         tenants = TenantsAdmin(self.keys.admin, self._held, self._exports.export_of)
         internal = [
             *admin.routes(),
@@ -576,7 +616,14 @@ class Server:
             *recounts.routes(),
         ]
         own = [*health, *self._telemetry.routes()]
-        return [*own, *gateway.routes(), *asked, *internal, *charts.routes()]
+        pages = charts.routes(self.dashboards, lambda: self._configured.loaded.pipeline.embedding.origins)
+        return [*own, *gateway.routes(), *asked, *internal, *pages]
+
+    def _attributes(self, tenant: str) -> Mapping[str, str]:
+        return self._configured.directory.resolve([tenant]).get(tenant) or {}
+
+    def _embeds(self, origin: str) -> bool:
+        return allows(self._configured.loaded.pipeline.embedding.origins, origin)
 
     async def _healthz(self, _request: Request) -> Response:
         return as_json({"status": "ok"})
@@ -605,6 +652,12 @@ class Server:
         Return the tenants of which the store has metrics.
         """
         return self._catalogue.tenants()
+
+    def dashboards(self) -> list[str]:
+        """
+        Return the names of the dashboards, the one of every tenant first.
+        """
+        return list(dict.fromkeys((DEFAULT, *self._configured.loaded.pipeline.dashboards)))
 
     def books(self) -> Books:
         """

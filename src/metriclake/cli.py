@@ -249,10 +249,11 @@ def token() -> None:
 @click.argument("tenant")
 @click.option("--ttl", default="15m", show_default=True, help="How long it lives, at most 24h.")
 @click.option("--metrics", default=None, help="Only these metrics, comma-separated.")
+@click.option("--dashboards", default=None, help="Only these dashboards and what they ask, comma-separated.")
 @click.option("--origin", default=None, help="Only for pages of this origin.")
 @_data
 @_said
-def token_tenant(tenant: str, ttl: str, metrics: str | None, origin: str | None, root: Path) -> None:
+def token_tenant(tenant: str, ttl: str, root: Path, **bounds: str | None) -> None:
     """
     Mint a token that reads the metrics of TENANT.
     """
@@ -261,8 +262,13 @@ def token_tenant(tenant: str, ttl: str, metrics: str | None, origin: str | None,
     except ValueError as error:
         raise click.BadParameter("a whole number and a unit, such as 15m", param_hint="--ttl") from error
     keys = load_keys(DataDirectory(root).keys, environment())
-    names = tuple(metrics.split(",")) if metrics is not None else None
-    click.echo(mint_tenant(keys.signing, tenant, now=datetime.now(UTC), ttl=lives, metrics=names, origin=origin))
+    metrics, dashboards = (_names(bounds[name]) for name in ("metrics", "dashboards"))
+    bound: dict[str, Any] = {"metrics": metrics, "dashboards": dashboards, "origin": bounds["origin"]}
+    click.echo(mint_tenant(keys.signing, tenant, now=datetime.now(UTC), ttl=lives, **bound))
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(text.split(","))
 
 
 @token.command("ingest")

@@ -174,7 +174,8 @@ def _announce(url: str, server: Server) -> None:
     console.print("\n[bold]metriclake demo[/bold]: open a customer's own charts")
     for tenant in sorted(server.tenants()):
         token = mint_tenant(server.keys.signing, tenant, now=datetime.now(UTC), ttl=_TOKEN_TTL)
-        console.print(f"  {tenant}: {url}/d/default#token={token}", soft_wrap=True, highlight=False)
+        for name in server.dashboards():
+            console.print(f"  {tenant}: {url}/d/{name}#token={token}", soft_wrap=True, highlight=False)
     console.print(f"  internal page: {url}/admin#key={server.keys.admin}", soft_wrap=True, highlight=False)
     console.print("\nnew events trickle in; Ctrl-C ends it and removes the data\n")
 

@@ -25,6 +25,8 @@ import yaml
 
 from metriclake._config import MAX_EVENT_BYTES, MAX_ROLLUP_DIMENSIONS, MAX_ROLLUPS, ROLLUP_FROM
 from metriclake._errors import Fault, InvalidPipeline
+from metriclake.dashboard_specs import DashboardSpec, EmbeddingSpec
+from metriclake.dashboard_specs import check as check_dashboards
 from metriclake.destination_checks import Fields, check_destination
 from metriclake.destination_specs import KINDS, DestinationSpec
 from metriclake.event import is_field_name, is_metric_name, is_tenant_id
@@ -338,7 +340,8 @@ class Pipeline(Spec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     query: QuerySpec = QuerySpec()
     metrics: dict[str, MetricSpec] = {}
     destinations: dict[str, DestinationSpec] = {}
-    dashboards: dict[str, Any] = {}
+    dashboards: dict[str, DashboardSpec] = {}
+    embedding: EmbeddingSpec = EmbeddingSpec()
 
 
 @dataclass(frozen=True, slots=True)
@@ -569,6 +572,8 @@ class _Checker:
             return None if value is None else self.check(value, Union[rest], place)  # noqa: UP007 - of a tuple
         if origin is dict and typing.get_args(kind)[1] is not Any:
             return self._dict(value, typing.get_args(kind)[1], place)
+        if origin is list and isinstance(typing.get_args(kind)[0], type) and issubclass(typing.get_args(kind)[0], Spec):
+            return self._list(value, typing.get_args(kind)[0], place)
         return self._leaf(value, kind, place)
 
     def _struct(self, value: Any, kind: type[Spec], place: Place) -> Any:
@@ -631,6 +636,14 @@ class _Checker:
             return None
         return {key: self.check(item, kind, (*place, key)) for key, item in value.items()}
 
+    def _list(self, value: Any, kind: Any, place: Place) -> Any:
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self.document.fault(place, f"must be a list, not {_kind(value)}")
+            return None
+        return [self.check(item, kind, (*place, index)) for index, item in enumerate(value)]
+
     def _leaf(self, value: Any, kind: Any, place: Place) -> Any:
         try:
             return msgspec.convert(value, kind)
@@ -675,8 +688,7 @@ def _check_meaning(pipeline: Pipeline, document: _Document) -> None:
     for name, destination in pipeline.destinations.items():
         say = functools.partial(_below, document, ("destinations", name))
         check_destination(name, destination, declared, say)
-    if pipeline.dashboards:
-        document.fault(("dashboards",), "`dashboards` is not in this version of metriclake yet", "leave it empty")
+    check_dashboards(pipeline.dashboards, pipeline.embedding, document.fault)
     _check_store(pipeline.store.tiers(), document)
     if duration(pipeline.stream.future) > timedelta(days=1):
         document.fault(("stream", "future"), "must be at most 1d")

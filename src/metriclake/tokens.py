@@ -273,13 +273,14 @@ def sign_github(body: bytes, secret: str) -> str:
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
-def mint_tenant(
+def mint_tenant(  # noqa: PLR0913 - the claims that a token may have, each by its name
     key: str,
     tenant_id: str,
     *,
     now: datetime,
     ttl: timedelta = timedelta(minutes=15),
     metrics: tuple[str, ...] | None = None,
+    dashboards: tuple[str, ...] | None = None,
     origin: str | None = None,
 ) -> str:
     """
@@ -292,6 +293,8 @@ def mint_tenant(
     claims: dict[str, Any] = {"tenant_id": tenant_id, "iat": int(now.timestamp()), "exp": int((now + ttl).timestamp())}
     if metrics is not None:
         claims["metrics"] = list(metrics)
+    if dashboards is not None:
+        claims["dashboards"] = list(dashboards)
     if origin is not None:
         claims["origin"] = origin
     return jwt.encode(claims, key, algorithm=ALGORITHM)

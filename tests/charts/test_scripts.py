@@ -1,5 +1,5 @@
 """
-Runs the pure modules of the page under Node.js, where there is one: scales, notation, questions, series.
+Runs what the components decide without a browser under Node.js, where there is one.
 """
 
 from __future__ import annotations
@@ -8,31 +8,30 @@ import json
 import os
 import shutil
 import subprocess
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-NODE = shutil.which("node")
-CASES: list[dict[str, Any]] = json.loads(Path(__file__).with_name("cases.json").read_text("utf-8"))
+from charts.web import WEB, bundle
 
-pytestmark = pytest.mark.skipif(NODE is None, reason="Node.js is not installed")
+HERE = Path(__file__).parent
+CASES: list[dict[str, Any]] = json.loads((HERE / "cases.json").read_text("utf-8"))
 
 
 @pytest.fixture(name="results", scope="module")
-def results_fixture() -> list[Any]:
+def results_fixture(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     """
     Return the value of each case's expression, all evaluated by one process.
     """
-    with as_file(files("metriclake.charts").joinpath("static")) as static:
-        answer = subprocess.run(  # noqa: S603 - this repository's own modules
-            [str(NODE), "--input-type=module", "--eval", _script(static)],
-            check=True,
-            capture_output=True,
-            env=os.environ | {"TZ": "Europe/Berlin"},
-            timeout=60,
-        )
+    module = bundle(WEB / "src" / "pure.ts", tmp_path_factory.mktemp("web") / "pure.mjs", "--loader:.css=text")
+    answer = subprocess.run(  # noqa: S603 - this repository's own modules
+        [str(shutil.which("node")), "--input-type=module", "--eval", _script(module)],
+        check=True,
+        capture_output=True,
+        env=os.environ | {"TZ": "America/New_York"},
+        timeout=60,
+    )
 
     values: list[Any] = json.loads(answer.stdout)
     return values
@@ -46,14 +45,14 @@ def test_the_pure_modules(results: list[Any], index: int) -> None:
     assert results[index] == CASES[index]["value"]
 
 
-def _script(static: Path) -> str:
+def _script(module: Path) -> str:
     """
     Return a module that imports the pure modules and prints every expression's value as JSON.
     """
-    names = ("api", "format", "question", "scale", "series")
-    imports = "\n".join(f"import * as {name} from {json.dumps((static / f'{name}.js').as_uri())};" for name in names)
+    names = "format, question, save, scale, series, model, Zone"
     values = ",\n".join(f"({case['of']})" for case in CASES)
+    prelude = (HERE / "prelude.js").read_text("utf-8")
 
-    space = r"const space = (text) => text.replace(/[\u00a0\u202f\u2009]/g, ' ');"
-
-    return f"{imports}\n{space}\nconsole.log(JSON.stringify([{values}]));"
+    return (
+        f"import {{ {names} }} from {json.dumps(module.as_uri())};\n{prelude}\nconsole.log(JSON.stringify([{values}]));"
+    )

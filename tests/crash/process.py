@@ -27,14 +27,18 @@ class Process:
     `metriclake up` on a folder, one run of it.
     """
 
-    def __init__(self, folder: Path, *, crash_at: str | None = None, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, crash_at: str | None = None, environ: Mapping[str, str] | None = None, port: int = 0
+    ) -> None:
         """
         Start it; `crash_at` is what METRICLAKE_CRASH_AT says to it, `environ` are further variables.
+
+        It listens on `port`, on any free one where that is 0.
         """
         self.data = DataDirectory(folder / "data")
         crash = {"METRICLAKE_CRASH_AT": crash_at} if crash_at else {}
         variables = {**os.environ, **crash, **(environ or {})}
-        command = [sys.executable, "-c", "from metriclake.cli import main; main()", "up", "--port", "0"]
+        command = [sys.executable, "-c", "from metriclake.cli import main; main()", "up", "--port", str(port)]
         with (folder / "log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - this project's own server
                 [*command, "-c", str(folder / "metriclake.yaml"), "--data", str(self.data.root)],

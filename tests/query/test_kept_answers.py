@@ -52,7 +52,7 @@ class Api:
         self.unit: str | None = None
         declared = lambda: Declared(self.version, lambda: {("uploads", "size"): self.unit})  # noqa: E731
         handlers: Any = {MetriclakeError: on_error}
-        routes = Query(self.desk, KEY, declared, lambda _tenant: {}).routes()
+        routes = Query(self.desk, KEY, declared, lambda _tenant: {}, lambda _: lambda _: False).routes()
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(Starlette(routes=routes, exception_handlers=handlers)), base_url="http://l"
         )
@@ -105,6 +105,24 @@ def drawn(chance: random.Random) -> dict[str, Any]:
         {"range": WHOLE, "measure": "size", "group_by": ["kind"]},
     ]
     return {**metric, **chance.choice(shapes)}
+
+
+def test_what_is_kept_is_not_for_tokens_that_may_not_ask_it(shelf: Shelf) -> None:
+    """
+    An answer that is in memory for a tenant's free token is refused to one whose dashboards do not ask for it.
+    """
+    question = {"metric": "uploads", "range": WHOLE}
+
+    async def work() -> None:
+        api = Api(shelf)
+        shelf.load(event("acme", "kept"))
+        first, again = [await api.ask("acme", question) for _ in range(2)]
+        assert (first["meta"]["cached"], again["meta"]["cached"]) == (False, True)
+        bound = {"dashboards": ("security",)}
+        assert (await api.post("acme", question, **bound)).status_code == 403
+        assert (await api.ask("acme", {"queries": {"q": question}}, **bound))["queries"]["q"]["status"] == 403
+
+    ran(work)
 
 
 def test_kept_answers_are_those_of_the_store(shelf: Shelf) -> None:

@@ -39,7 +39,7 @@ class Asking:
         reader = lambda tenant: TenantReader(shelf.engine, shelf.catalogue, tenant, Bounds(seconds=600))  # noqa: E731
         self.shelf = shelf
         self.desk = Desk(reader, lambda _tenant: self.now)
-        self.answers = Answers(self.desk, lambda: Declared(1, dict), lambda: self.now)
+        self.answers = Answers(self.desk, lambda: Declared(1, dict), lambda _: lambda _: False, lambda: self.now)
         self.now = NEVER
         self.wrong: list[Any] = []
 

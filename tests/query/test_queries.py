@@ -67,7 +67,7 @@ def ask(shelf: Shelf) -> Ask:
     def send(body: Any, tenant: str = "acme", bounds: Bounds = PATIENT, **claims: Any) -> httpx.Response:
         reader = lambda name: TenantReader(shelf.engine, shelf.catalogue, name, bounds)  # noqa: E731
         desk = Desk(reader, lambda _: datetime(2026, 7, 1, tzinfo=UTC))
-        query = Query(desk, KEY, lambda: Declared(1, dict), lambda _: {})
+        query = Query(desk, KEY, lambda: Declared(1, dict), lambda _: {}, lambda _: lambda _: False)
         handlers: Any = {MetriclakeError: on_error}
         app = Starlette(routes=query.routes(), exception_handlers=handlers)
         token = mint_tenant(KEY, tenant, now=datetime.now(UTC), **claims)

@@ -23,8 +23,9 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from metriclake._errors import MetriclakeError
+from metriclake.dashboard_specs import DashboardSpec, TileSpec
 from metriclake.problems import on_error, on_http_error
-from metriclake.query import AnswerCache, Declared, Desk, Query
+from metriclake.query import AnswerCache, Dashboards, Declared, Desk, Query
 from metriclake.tokens import mint_tenant
 from store.shelf import Shelf, event
 
@@ -34,6 +35,12 @@ KEY = "a-signing-key-of-the-tests-0123456789"
 FRESH = datetime(2026, 7, 1, tzinfo=UTC)
 JUNE = {"from": "2026-06-01T00:00:00Z", "to": "2026-07-01T00:00:00Z"}
 COUNT = {"metric": "uploads", "range": JUNE}
+LAST = {"metric": "uploads", "range": {"last": "3650d"}}
+TILE = TileSpec(metric="uploads", kind="bar", interval="none", group_by=["kind"])
+BOARDS = {
+    "uploads": DashboardSpec(title="Uploads", ranges=["3650d"], filters=["kind"], tiles=[TILE]),
+    "secrets": DashboardSpec(ranges=["3650d"], tiles=[TileSpec(metric="secrets", kind="value")]),
+}
 
 Ask = Callable[..., httpx.Response]
 
@@ -54,14 +61,18 @@ def app(shelf: Shelf) -> Starlette:
         event("globex", "1", time=day, dimensions={"secret": "x"}, size=1000.0),
         event("globex", "2", metric="secrets", time=day, salary=99.0),
     )
+    units = {("uploads", "size"): "bytes"}
+    names = {"acme": {"name": "Acme Inc.", "environment": "eu"}}
+    dashboards = Dashboards(shelf.reader, KEY, lambda: units, lambda tenant: names.get(tenant, {}), lambda: BOARDS)
     query = Query(
         Desk(shelf.reader, lambda _tenant: FRESH, cache=AnswerCache(lambda: 0)),
         KEY,
-        lambda: Declared(1, lambda: {("uploads", "size"): "bytes"}),
-        lambda tenant: {"name": "Acme Inc.", "environment": "eu"} if tenant == "acme" else {},
+        lambda: Declared(1, lambda: units),
+        lambda tenant: names.get(tenant, {}),
+        dashboards.permit,
     )
     handlers: Any = {MetriclakeError: on_error, HTTPException: on_http_error}
-    return Starlette(routes=query.routes(), exception_handlers=handlers)
+    return Starlette(routes=[*query.routes(), *dashboards.routes()], exception_handlers=handlers)
 
 
 @pytest.fixture
@@ -302,22 +313,105 @@ def test_a_token_may_allow_some_metrics_only(ask: Ask) -> None:
 
 def test_a_token_may_be_bound_to_an_origin(ask: Ask) -> None:
     """
-    A token of one origin is refused to pages of another.
+    A token of one origin is refused to pages of another, and to what names no origin at all.
     """
     token = minted(origin="https://app.example.com")
 
     assert ask(COUNT, token, headers={"Origin": "https://app.example.com"}).status_code == 200
     assert says(ask(COUNT, token, headers={"Origin": "https://evil.example.com"}), 403)
     assert says(ask(COUNT, token, headers={"Origin": "null"}), 403)
+    assert says(ask(COUNT, token), 403)
 
 
-def test_a_token_of_dashboards_is_not_taken_for_a_free_one(ask: Ask) -> None:
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"X-Embedding-Origin": "https://app.example.com"}, 200),
+        ({"X-Embedding-Origin": "https://app.example.com", "Origin": "http://localhost"}, 200),
+        ({"X-Embedding-Origin": "http://localhost", "Origin": "http://localhost"}, 403),
+        ({"X-Embedding-Origin": "https://evil.example.com", "Origin": "http://localhost"}, 403),
+        ({"X-Embedding-Origin": "https://app.example.com", "Origin": "https://evil.example.com"}, 403),
+        ({"Origin": "http://localhost"}, 403),
+    ],
+)
+def test_our_own_page_names_the_page_that_frames_it(ask: Ask, headers: dict[str, str], status: int) -> None:
     """
-    A restriction that this version cannot keep is refused and not ignored.
+    What comes from our own page counts as the page's that frames it; another page's word for it counts for nothing.
     """
-    token = signed({**ACME, "exp": ends(60), "dashboards": ["default"]})
+    token = minted(origin="https://app.example.com")
 
-    assert "not in this version" in says(ask(COUNT, token), 403)
+    assert ask(COUNT, token, headers=headers).status_code == status
+
+
+def test_a_token_of_dashboards_asks_what_they_ask(ask: Ask) -> None:
+    """
+    A token that is bound to a dashboard may ask its tiles' questions, filtered as its reader may, and nothing else.
+    """
+    token = signed({**ACME, "exp": ends(60), "dashboards": ["uploads", "gone"]})
+    tile = {**LAST, "group_by": ["kind"], "limit": 8}
+
+    assert ask(tile, token).json()["rows"] == [["a", 3], ["b", 3], [None, 1]]
+    assert ask({**tile, "filters": [{"dimension": "kind", "in": ["a"]}]}, token).json()["rows"] == [["a", 3]]
+    assert says(ask(LAST, token), 403)
+    assert says(ask({**tile, "measure": "size"}, token), 403)
+    assert says(ask({"metric": "secrets", "range": {"last": "3650d"}}, token), 403)
+    assert says(ask(path="/v1/catalog", token=token), 403)
+    both = ask({"queries": {"tile": tile, "more": LAST}}, token).json()["queries"]
+    assert (len(both["tile"]["rows"]), both["more"]["status"]) == (3, 403)
+
+
+def test_a_token_of_dashboards_sees_no_other(ask: Ask) -> None:
+    """
+    It is told of its own dashboards only, also where the other one is not there.
+    """
+    token = signed({**ACME, "exp": ends(60), "dashboards": ["uploads"]})
+
+    assert ask(path="/v1/dashboards/uploads", token=token).json()["title"] == "Uploads"
+    assert says(ask(path="/v1/dashboards/secrets", token=token), 403)
+    assert says(ask(path="/v1/dashboards/none", token=token), 403)
+    assert says(ask(path="/v1/dashboards/default", token=token), 403)
+
+
+def test_a_dashboard_is_described_for_the_tenant(ask: Ask) -> None:
+    """
+    The tenant, what its reader may choose, and the tiles with their questions; those of others' metrics stay empty.
+    """
+    body = ask(path="/v1/dashboards/uploads").json()
+
+    assert body["tenant"] == {"id": "acme", "name": "Acme Inc.", "environment": "eu"}
+    assert body["filters"] == [{"dimension": "kind", "title": "Kind", "metrics": ["uploads"]}]
+    assert (body["range"], body["intervals"], body["refresh"]) == ("3650d", {"3650d": "month"}, 15.0)
+    (tile,) = body["tiles"]
+    assert tile["question"] == {"metric": "uploads", "group_by": ["kind"], "limit": 8}
+    assert says(ask(path="/v1/dashboards/none"), 404)
+
+
+def test_a_dashboard_keeps_to_the_tokens_metrics(ask: Ask) -> None:
+    """
+    Tiles of metrics that the token does not allow are left out; those that are made of the catalogue, too.
+    """
+    token = minted("globex", metrics=("uploads",))
+    names = {
+        name: {tile["question"]["metric"] for tile in ask(path=f"/v1/dashboards/{name}", token=token).json()["tiles"]}
+        for name in ("uploads", "secrets", "default")
+    }
+
+    assert names == {"uploads": {"uploads"}, "secrets": set(), "default": {"uploads"}}
+
+
+def test_everybody_has_a_dashboard(ask: Ask) -> None:
+    """
+    Where the file has no dashboard `default`, it is made of what the tenant has; its questions can be asked.
+    """
+    body = ask(path="/v1/dashboards/default", token=minted("globex")).json()
+    tiles = body["tiles"]
+
+    assert {tile["question"]["metric"] for tile in tiles} == {"uploads", "secrets"}
+    assert {tile["kind"] for tile in tiles} == {"value", "bar", "stacked_bar"} - {"stacked_bar"}
+    bound = signed({"tenant_id": "globex", "exp": ends(60), "dashboards": ["default"]})
+    for tile in tiles:
+        asked = {**tile["question"], "range": {"last": body["range"]}, "interval": body["intervals"][body["range"]]}
+        assert ask(asked, bound).status_code == 200, tile
 
 
 def test_faults_come_all_at_once_with_place_and_hint(ask: Ask) -> None:

@@ -4,6 +4,8 @@ Answers, always for one verified tenant.
 
 from metriclake.query.answer_cache import AnswerCache
 from metriclake.query.answers import Declared
+from metriclake.query.dashboard_routes import Dashboards
+from metriclake.query.dashboards import check as check_dashboard
 from metriclake.query.described import described
 from metriclake.query.desk import Desk
 from metriclake.query.export import Exports
@@ -17,6 +19,7 @@ from metriclake.query.versions import Versions
 
 __all__ = [
     "AnswerCache",
+    "Dashboards",
     "Declared",
     "Desk",
     "Draft",
@@ -28,6 +31,7 @@ __all__ = [
     "TurnTerms",
     "Turns",
     "Versions",
+    "check_dashboard",
     "described",
     "parse",
     "plan",

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 
 from metriclake._errors import InvalidQuestion, MetriclakeError, NotAllowed, QuestionTooLarge
 from metriclake.problems import refusal
@@ -23,7 +24,7 @@ from metriclake.query.claims import allowed_of, check_metrics
 from metriclake.query.desk import Desk, Found, Outcome
 from metriclake.query.plan import Plan, Units, plan
 from metriclake.query.present import key_of, present
-from metriclake.query.question import Draft
+from metriclake.query.question import Draft, Question
 from metriclake.store import Answer, Metric, Selection, TenantReader
 from metriclake.tokens import TenantClaims
 
@@ -38,6 +39,10 @@ class Declared:
     units: Callable[[], Units]
 
 
+Permit = Callable[[TenantClaims], Callable[[Question], bool]]
+"""Returns what tells whether a token that is bound to dashboards may ask a question."""
+
+
 class Answers:
     """
     The answers of one server, encoded as they go on the wire: `columns`, `rows`, `meta`.
@@ -47,13 +52,15 @@ class Answers:
         self,
         desk: Desk,
         declared: Callable[[], Declared],
+        permit: Permit,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """
-        `desk` is where questions are handed in; `clock` tells what moment it is.
+        `desk` is where questions are handed in; `permit` bounds tokens to dashboards; `clock` tells what moment it is.
         """
         self._desk = desk
         self._declared = declared
+        self._permit = permit
         self._clock = clock
 
     async def one(self, claims: TenantClaims, draft: Draft) -> bytes:
@@ -64,6 +71,8 @@ class Answers:
         allow it.
         """
         began = time.perf_counter()
+        for error in (await self._refused(claims, {"": draft})).values():
+            raise error
         (found,) = await self._found(claims, (draft,))
         return _said(found, began)
 
@@ -72,12 +81,22 @@ class Answers:
         Answer questions by their names: each with its answer, or with the problem document of what is wrong with it.
         """
         began = time.perf_counter()
-        parts = []
-        for name, found in zip(drafts, await self._found(claims, tuple(drafts.values())), strict=True):
-            wrong = found.outcome if isinstance(found.outcome, MetriclakeError) else None
-            said = _said(found, began) if wrong is None else msgspec.json.encode(refusal(wrong))
-            parts.append(msgspec.json.encode(name) + b":" + said)
-        return b'{"queries":{' + b",".join(parts) + b"}}"
+        refused = await self._refused(claims, drafts)
+        asked = {name: draft for name, draft in drafts.items() if name not in refused}
+        found = await self._found(claims, tuple(asked.values())) if asked else []
+        said = {name: _either(one, began) for name, one in zip(asked, found, strict=True)}
+        said |= {name: msgspec.json.encode(refusal(error)) for name, error in refused.items()}
+        return b'{"queries":{' + b",".join(msgspec.json.encode(name) + b":" + said[name] for name in drafts) + b"}}"
+
+    async def _refused(self, claims: TenantClaims, drafts: Mapping[str, Draft]) -> dict[str, NotAllowed]:
+        """
+        Return which questions a token that is bound to dashboards may not ask; before anything is looked up for them.
+        """
+        if claims.dashboards is None:
+            return {}
+        allows = await run_in_threadpool(self._permit, claims)
+        error = NotAllowed("the tenant token is bound to dashboards, and none of them asks this")
+        return {name: error for name, draft in drafts.items() if not allows(draft.question)}
 
     async def _found(self, claims: TenantClaims, drafts: Sequence[Draft]) -> list[Found]:
         now, declared = self._clock(), self._declared()
@@ -177,6 +196,14 @@ def _said(found: Found, began: float) -> bytes:
         "elapsed_ms": round((time.perf_counter() - began) * 1000, 3),
     }
     return found.body() + b"," + msgspec.json.encode(rest)[1:] + b"}"
+
+
+def _either(found: Found, began: float) -> bytes:
+    """
+    Return an answer, or the problem document of what is wrong with its question.
+    """
+    wrong = found.outcome if isinstance(found.outcome, MetriclakeError) else None
+    return _said(found, began) if wrong is None else msgspec.json.encode(refusal(wrong))
 
 
 def _covered(made: Plan) -> dict[str, Any]:

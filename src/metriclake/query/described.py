@@ -110,6 +110,50 @@ class Catalog(msgspec.Struct):
     metrics: list[CatalogMetric]
 
 
+class DashboardFilter(msgspec.Struct):
+    """
+    A dimension by whose values the reader may filter, and the metrics on the page that have it.
+    """
+
+    dimension: str
+    title: str
+    metrics: list[str]
+
+
+class DashboardTile(msgspec.Struct):
+    """
+    A tile: `question` lacks its range and its interval, which is `auto` where the range decides.
+    """
+
+    kind: str
+    title: str
+    description: str | None
+    width: int
+    height: int
+    unit: str | None
+    decimals: int | None
+    good: str | None
+    interval: str
+    range: dict[str, str] | None
+    question: dict[str, Any]
+
+
+class DashboardDescription(msgspec.Struct):
+    """
+    A dashboard for one tenant; `intervals` says which one suits each range, `refresh` is in seconds.
+    """
+
+    name: str
+    tenant: CatalogTenant
+    title: str
+    ranges: list[str]
+    range: str
+    intervals: dict[str, str]
+    refresh: float
+    filters: list[DashboardFilter]
+    tiles: list[DashboardTile]
+
+
 _MOMENT = {"type": "string", "format": "date-time"}
 _TEXTS = {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_FILTER_VALUES}
 _BOUND = {"type": "number", "description": "the value, or the dimension's text read as a number"}
@@ -233,6 +277,15 @@ def described() -> tuple[Operation, ...]:
             takes=(Content("application/json", {"anyOf": [_QUESTION, _QUERIES]}, _EXAMPLES),),
             answers={200: Answer("The answer, or each", schema=(Answered, _EACH))},
             problems=(400, 401, 403, 408, 413, 422, 429, 503),
+        ),
+        Operation(
+            "/v1/dashboards/{dashboard}",
+            "get",
+            "query",
+            "Describe a dashboard to the page that shows it: its tiles with their questions, its ranges and filters",
+            key="tenantToken",
+            answers={200: Answer("The dashboard", schema=DashboardDescription)},
+            problems=(401, 403, 404, 503),
         ),
         Operation(
             "/v1/catalog",

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from metriclake._errors import InvalidBody
 from metriclake.problems import as_encoded
 from metriclake.query.answer_cache import CacheKey
-from metriclake.query.answers import Answers, Declared
+from metriclake.query.answers import Answers, Declared, Permit
 from metriclake.query.arrange import as_text
 from metriclake.query.claims import allowed_of, claims_of
 from metriclake.query.desk import Desk, Outcome
@@ -24,7 +24,6 @@ from metriclake.query.plan import Units
 from metriclake.query.present import catalog_key
 from metriclake.query.question import read, read_many
 from metriclake.store import Metric, TenantReader
-from metriclake.tokens import TenantClaims
 
 _MAX_QUESTION_BYTES = 256 * 1024
 
@@ -37,19 +36,24 @@ class Query:
     """
 
     def __init__(
-        self, desk: Desk, signing_key: str, declared: Callable[[], Declared], describe: Callable[[str], Attributes]
+        self,
+        desk: Desk,
+        signing_key: str,
+        declared: Callable[[], Declared],
+        describe: Callable[[str], Attributes],
+        permit: Permit,
     ) -> None:
         """
         Take what the API needs of its neighbours.
 
         `desk` reads the store; `declared` returns the measures that the pipeline file names; `describe` a tenant's
-        attributes.
+        attributes; `permit` what a token that is bound to dashboards may ask.
         """
         self._desk = desk
         self._signing_key = signing_key
         self._declared = declared
         self._describe = describe
-        self._answers = Answers(desk, declared)
+        self._answers = Answers(desk, declared, permit)
 
     def routes(self) -> list[BaseRoute]:
         """
@@ -64,7 +68,7 @@ class Query:
         """
         Answer one question, or several by their names.
         """
-        claims = self._claims(request)
+        claims = claims_of(request, self._signing_key, dashboards=True)
         value = _decoded(await _body(request))
         if isinstance(value, dict) and "queries" in value:
             return as_encoded(await self._answers.many(claims, read_many(value)))
@@ -74,7 +78,7 @@ class Query:
         """
         List the tenant's metrics.
         """
-        claims = self._claims(request)
+        claims = claims_of(request, self._signing_key)
         declared = self._declared()
         key = catalog_key(claims, declared.version)
 
@@ -87,9 +91,6 @@ class Query:
         attributes = await run_in_threadpool(self._describe, claims.tenant_id)
         about = {"id": claims.tenant_id, "name": attributes.get("name"), "environment": attributes.get("environment")}
         return as_encoded(b'{"tenant":' + msgspec.json.encode(about) + b',"metrics":' + found[key].body() + b"}")
-
-    def _claims(self, request: Request) -> TenantClaims:
-        return claims_of(request, self._signing_key)
 
 
 def _described(metric: Metric, units: Units) -> dict[str, Any]:

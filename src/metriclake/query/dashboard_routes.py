@@ -1,0 +1,112 @@
+"""
+The dashboards of the pipeline file for one tenant, and what a token that is bound to some of them may ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from metriclake._errors import NotAllowed
+from metriclake.dashboard_specs import DEFAULT, DashboardSpec
+from metriclake.problems import as_json, problem
+from metriclake.query.claims import claims_of
+from metriclake.query.dashboards import Permission, described
+from metriclake.query.derived import derived
+from metriclake.query.plan import Units
+from metriclake.query.question import Question
+from metriclake.store import TenantReader
+from metriclake.tokens import TenantClaims
+
+Configured = Mapping[str, DashboardSpec]
+
+
+class Dashboards:
+    """
+    The dashboards of one server.
+    """
+
+    def __init__(
+        self,
+        reader: Callable[[str], TenantReader],
+        signing_key: str,
+        units: Callable[[], Units],
+        describe: Callable[[str], Mapping[str, str]],
+        configured: Callable[[], Configured],
+    ) -> None:
+        """
+        Take what the API needs of its neighbours.
+
+        `configured` returns the dashboards of the pipeline file, the same mapping until that changes.
+        """
+        self._reader = reader
+        self._signing_key = signing_key
+        self._units = units
+        self._describe = describe
+        self._configured = configured
+        self._permissions: tuple[Configured, dict[str, Permission]] = ({}, {})
+
+    def routes(self) -> list[BaseRoute]:
+        """
+        Return the routes.
+        """
+        return [Route("/v1/dashboards/{dashboard}", self.dashboard, methods=["GET"])]
+
+    async def dashboard(self, request: Request) -> Response:
+        """
+        Describe a dashboard to the page that shows it.
+        """
+        claims = claims_of(request, self._signing_key, dashboards=True)
+        name = request.path_params["dashboard"]
+        if claims.dashboards is not None and name not in claims.dashboards:
+            raise NotAllowed("the tenant token does not allow this dashboard")
+        if name != DEFAULT and name not in self._configured():
+            return problem(404, "Not Found", "there is no dashboard of this name in the pipeline file")
+        return as_json(await run_in_threadpool(self._described, claims, name))
+
+    def permit(self, claims: TenantClaims) -> Callable[[Question], bool]:
+        """
+        Return what tells whether a token's dashboards ask a question; those of a token that names none ask nothing.
+        """
+        permissions = [self._permission(claims, name) for name in sorted(claims.dashboards or ())]
+        return lambda question: any(permission.allows(question) for permission in permissions)
+
+    def _described(self, claims: TenantClaims, name: str) -> dict[str, object]:
+        attributes = self._describe(claims.tenant_id)
+        tenant = {
+            "id": claims.tenant_id,
+            "name": attributes.get("name"),
+            "environment": attributes.get("environment"),
+        }
+        metrics = self._reader(claims.tenant_id).known()
+        return {"name": name, "tenant": tenant, **described(self._spec(claims, name), metrics, claims.metrics)}
+
+    def _spec(self, claims: TenantClaims, name: str) -> DashboardSpec:
+        """
+        Return a dashboard; the one of everybody is made of the tenant's metrics where the file has none of its name.
+        """
+        configured = self._configured()
+        if name in configured:
+            return configured[name]
+        if name != DEFAULT:
+            return DashboardSpec()
+        found = self._reader(claims.tenant_id).metrics()
+        allowed = {key: metric for key, metric in found.items() if claims.metrics is None or key in claims.metrics}
+        return derived(allowed, self._units(), datetime.now(UTC))
+
+    def _permission(self, claims: TenantClaims, name: str) -> Permission:
+        configured = self._configured()
+        if name not in configured:
+            return Permission(self._spec(claims, name))
+        kept, permissions = self._permissions
+        if kept is not configured:
+            permissions = {}
+            self._permissions = (configured, permissions)
+        if name not in permissions:
+            permissions[name] = Permission(configured[name])
+        return permissions[name]
