@@ -16,7 +16,7 @@ import { dashboardSheet, tokens } from "./style";
 import type { Answer, Dashboard, Filter, FilterChoice, Question, Tile } from "./wire";
 import { ownZone, Zone } from "./zone";
 
-const SLOWEST_MS = 60_000;
+const SLOWEST_RETRY_MS = 10_000;
 const TOLD_REFRESH_SECONDS = 60;
 const SETTLE_MS = 400;
 /** Values of a dimension that a filter offers. */
@@ -409,7 +409,7 @@ export class MetricDashboard extends HTMLElement {
     }
     const asked = this.#dashboard?.refresh ?? 15;
     const seconds = this.#source?.stream.alive ? Math.max(asked, TOLD_REFRESH_SECONDS) : asked;
-    const waits = this.#failures > 0 ? Math.min(SLOWEST_MS, 1000 * 2 ** this.#failures) : seconds * 1000;
+    const waits = this.#failures > 0 ? Math.min(SLOWEST_RETRY_MS, 1000 * 2 ** this.#failures) : seconds * 1000;
     if (waits > 0 && !(this.#problem && !passes(this.#problem))) {
       this.#timer = window.setTimeout(() => void this.refresh(), waits);
     }
