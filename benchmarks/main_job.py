@@ -130,11 +130,11 @@ def bare_loop(bodies: list[bytes]) -> float:
 
 
 @contextlib.asynccontextmanager
-async def serving(folder: Path) -> AsyncIterator[Running]:
+async def serving(folder: Path, settings: str = "") -> AsyncIterator[Running]:
     """
-    Run `metriclake up` on a free port.
+    Run `metriclake up` on a free port; `settings` are lines of the pipeline file beside those of the metrics.
     """
-    (folder / "metriclake.yaml").write_text(pipeline_text(), encoding="utf-8")
+    (folder / "metriclake.yaml").write_text(pipeline_text() + settings, encoding="utf-8")
     data = DataDirectory(folder / "data")
     command = [sys.executable, "-c", "from metriclake.cli import main; main()", "up", "--port", "0"]
     with (folder / "log").open("wb") as log:
@@ -284,14 +284,14 @@ def _cpu_seconds(pid: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-async def measure(count: int, rounds: int) -> dict[str, Any]:
+async def measure(count: int, rounds: int, settings: str = "") -> dict[str, Any]:
     """
     Run everything once.
     """
     bodies = requests(count)
     bare = bare_loop(bodies)
     with tempfile.TemporaryDirectory(prefix="metriclake-bench-") as folder:
-        async with serving(Path(folder)) as running:
+        async with serving(Path(folder), settings) as running:
             through = await throughput(running, bodies)
             seen = await visibility(running, rounds)
             peak = peak_mb(running.process.pid)
@@ -317,9 +317,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--settings", default="", help="lines of the pipeline file, as `store: {rollup_from: 0}`")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/main_job.json"))
     given = parser.parse_args()
-    figures = asyncio.run(measure(given.events, given.rounds))
+    figures = asyncio.run(measure(given.events, given.rounds, given.settings + "\n"))
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(figures, indent=2))

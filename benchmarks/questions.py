@@ -4,7 +4,8 @@ Measure questions on a large store, over HTTP, while ingest goes on; beside Post
 20 million rows, 10,000 tenants (the n-th has 1/n of the first's rows), 20 metrics, 90 days. The question: one metric,
 30 days, by day, grouped by one dimension, for the tenants of rank 1, 100 and 5,000: not asked before, asked again (also
 by the server's own clock), and eight at once; and those of one tenant while sixteen heavy ones of another are asked all
-the time. Figures of one run on one machine: compare ratios, not runs.
+the time; a year's chart from the rows and from rollups. The clients are processes of their own. Figures of one run on
+one machine: compare ratios, not runs.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import math
 import multiprocessing
 import os
 import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from multiprocessing.queues import Queue
@@ -33,11 +36,13 @@ from random import Random
 from typing import Any
 
 import httpx
-from main_job import Running, requests, serving
+from main_job import Running, pipeline_text, requests, serving
 from prometheus_client.parser import text_string_to_metric_families
 
-from metriclake._config import DataDirectory, environment
-from metriclake.store import Engine, aging, prepare
+from metriclake._config import JOURNAL_QUOTA_BYTES, ROLLUP_FROM, DataDirectory, environment
+from metriclake.app import configure
+from metriclake.journal import SqliteJournal
+from metriclake.store import Catalogue, Engine, Rollups, RollupSets, aging, prepare
 from metriclake.tiers import Tiers
 from metriclake.tokens import load_keys, mint_tenant
 
@@ -53,8 +58,10 @@ _NOISE_BEGINS_SECONDS = 2
 _BESIDE = 400
 _AGAIN = 10
 _INGEST_SECONDS = 0.25
+_INGEST_BEGINS_SECONDS = 8
 _MEANWHILE = 300_000
 _PORT = 54_329
+_TIERS = Tiers(timedelta(days=14), timedelta(days=365))
 
 
 def tenant_of(rank: int) -> str:
@@ -87,7 +94,7 @@ def fill(data: DataDirectory, rows: int, now: datetime) -> dict[str, float]:
     engine = Engine(data.store)
     began = time.perf_counter()
     try:
-        prepare(engine, Tiers(timedelta(days=14), timedelta(days=365)), now)
+        prepare(engine, _TIERS, now)
         ages = aging.ages(str(14 * 86_400), str(365 * 86_400), "time", now)
         fields = [
             ("region", "dimension", "string"),
@@ -129,6 +136,37 @@ def fill(data: DataDirectory, rows: int, now: datetime) -> dict[str, float]:
         return {"rows": rows, "seconds": round(time.perf_counter() - began, 1), "bytes_a_row": round(size / rows, 1)}
     finally:
         engine.close()
+
+
+def number_after(data: DataDirectory, last: int) -> None:
+    """
+    Have the server that will be started number its objects after those that the store has been filled with.
+
+    An object of a number that the store has already would be judged a second load of it, and fail.
+    """
+    SqliteJournal(data.journal, JOURNAL_QUOTA_BYTES).close()
+    with contextlib.closing(sqlite3.connect(data.journal)) as journal, journal:
+        journal.execute("INSERT INTO announcements VALUES (?, 'filled', '', 0, 0, 0, 1, '[]')", (last,))
+        journal.execute("INSERT INTO checkpoints VALUES ('store', ?, 0)", (last,))
+
+
+def build(folder: Path, data: DataDirectory, least: int) -> dict[str, Any]:
+    """
+    Build all rollups that the server would have built in time; returns what they took.
+    """
+    engine = Engine(data.store)
+    began, cpu = time.perf_counter(), time.process_time()
+    try:
+        sets = RollupSets(engine, lambda: least)
+        (folder / "metriclake.yaml").write_text(pipeline_text(), encoding="utf-8")
+        sets.declare(configure(folder / "metriclake.yaml", {}).rollups)
+        Rollups(engine, Catalogue(engine), sets, lambda: _TIERS).catch_up()
+        rows, tenants = engine.rows("SELECT count(), uniqExact(tenant) FROM metriclake.rollups")[0]
+        size = engine.rows("SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = 'rollups'")[0][0]
+    finally:
+        engine.close()
+    seconds = {"seconds": round(time.perf_counter() - began, 1), "cpu_seconds": round(time.process_time() - cpu, 1)}
+    return {**seconds, "tenants": tenants, "rollup_rows": rows, "bytes": size}
 
 
 def question(random: Random, now: datetime, metrics: Sequence[str]) -> dict[str, Any]:
@@ -322,41 +360,69 @@ def _noise(
     endings.put(dict(ended))
 
 
-async def _ingest(running: Running, bodies: Sequence[bytes], stop: asyncio.Event) -> int:
+def _ingest(url: str, key: str, stop: Event, sent: Queue[int]) -> None:
     """
-    Send a thousand events every quarter of a second until told to stop; returns how many.
+    Send a thousand events every quarter of a second until told to stop, and say how many were accepted.
     """
-    key = load_keys(running.data.keys, environment()).ingest
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    bodies = requests(_MEANWHILE)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/x-ndjson"}
-    sent = 0
-    async with httpx.AsyncClient(base_url=running.client.base_url, timeout=60) as client:
-        for body in bodies:
-            if stop.is_set():
+    accepted = 0
+    with httpx.Client(base_url=url, timeout=60) as client:
+        due = time.monotonic()
+        for number in count():
+            body = bodies[number % len(bodies)].replace(b'"id":"', b'"id":"%d-' % (number // len(bodies)))
+            accepted += client.post("/v1/events", content=body, headers=headers).raise_for_status().json()["accepted"]
+            due = max(due + _INGEST_SECONDS, time.monotonic())
+            if stop.wait(max(0.0, due - time.monotonic())):
                 break
-            answer = await client.post("/v1/events", content=body, headers=headers)
-            sent += answer.json()["accepted"] if answer.is_success else 0
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _INGEST_SECONDS)
-    return sent
+    sent.put(accepted)
 
 
-async def measure(folder: Path, now: datetime) -> dict[str, Any]:
+@contextlib.asynccontextmanager
+async def ingesting(running: Running) -> AsyncIterator[dict[str, Any]]:
+    """
+    Have events come in meanwhile, from a process of its own; what became of them is in the dict afterwards.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    stop, sent = spawn.Event(), spawn.Queue()
+    key = load_keys(running.data.keys, environment()).ingest
+    sender = spawn.Process(target=_ingest, args=(str(running.client.base_url), key, stop, sent))
+    began, found = time.monotonic(), dict[str, Any]()
+    sender.start()
+    try:
+        await asyncio.sleep(_INGEST_BEGINS_SECONDS)
+        yield found
+    finally:
+        stop.set()
+        if sender.is_alive():
+            found["accepted"] = await asyncio.to_thread(sent.get)
+        sender.join()
+    found["seconds"] = round(time.monotonic() - began)
+    if "metriclake_stages_failing 0.0" not in (await running.client.get("/metrics")).text:
+        raise SystemExit("a stage of the server fails: these figures are not of a server at work")
+
+
+async def measure(folder: Path, now: datetime, settings: str) -> dict[str, Any]:
     """
     Serve the filled store, and ask while events come in.
     """
-    bodies = requests(_MEANWHILE)
-    async with serving(folder) as running:
-        asking, stop = Asking(running, now), asyncio.Event()
-        sending = asyncio.create_task(_ingest(running, bodies, stop))
-        try:
+    async with serving(folder, settings) as running:
+        asking = Asking(running, now)
+        async with ingesting(running) as sent:
             found: dict[str, Any] = {f"rank_{rank}": await asking.rank(rank) for rank in RANKS}
             found["neighbours"] = await asking.neighbours(RANKS[0], RANKS[1])
             found["lengths"] = await asking.lengths(1)
             found["dashboard_of_12"] = await asking.dashboard(100)
-        finally:
-            stop.set()
-            sent = await sending
-        return {**found, "events_sent_meanwhile": sent}
+        return {**found, "ingested_meanwhile": sent}
+
+
+async def from_rows(folder: Path, now: datetime, settings: str) -> dict[str, Any]:
+    """
+    Serve the filled store before there are rollups, and ask for charts of a day and of a year.
+    """
+    async with serving(folder, settings) as running, ingesting(running):
+        return await Asking(running, now).lengths(1)
 
 
 @contextlib.contextmanager
@@ -464,6 +530,7 @@ def main() -> None:
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=20_000_000)
+    parser.add_argument("--rollup-from", type=int, help="by default what the pipeline file has by default")
     parser.add_argument("--without-postgres", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/questions.json"))
     given = parser.parse_args()
@@ -472,7 +539,12 @@ def main() -> None:
         folder = Path(name)
         data = DataDirectory(folder / "data")
         figures: dict[str, Any] = {"filled": fill(data, given.rows, now)}
-        figures |= asyncio.run(measure(folder, now))
+        number_after(data, max(1, given.rows // CHUNK))
+        figures["lengths_from_rows"] = asyncio.run(from_rows(folder, now, "store: {rollups: false}\n"))
+        kept = ROLLUP_FROM if given.rollup_from is None else given.rollup_from
+        settings = f"store: {{rollup_from: {kept}}}\n"
+        figures["rollups"] = build(folder, data, kept)
+        figures |= asyncio.run(measure(folder, now, settings))
         if not given.without_postgres:
             figures["postgresql"] = beside(data, folder, given.rows, now)
     given.out.parent.mkdir(parents=True, exist_ok=True)

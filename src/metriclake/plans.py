@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import os
 import sys
 from dataclasses import replace
 from datetime import timedelta
@@ -27,6 +28,8 @@ COMPOSER = (sys.executable, "-m", "metriclake.plans")
 """The command of the process that composes batches."""
 
 _OFTEN = 50_000
+_NICE = 5
+"""Where there are too few cores, the doors and the questions go before the composing process."""
 
 
 def kept_text(loaded: LoadedPipeline) -> str:
@@ -148,6 +151,7 @@ def main() -> None:
     """
     Compose for the server at the other end of the socket whose number is given.
     """
+    os.nice(_NICE)
     gc.collect()
     gc.freeze()
     gc.set_threshold(_OFTEN, 20, 20)

@@ -82,6 +82,13 @@ class FakeReader:
 
     tenant: str
     spent: Spent = field(default_factory=Spent)
+    gives_way: bool = False
+
+    def giving_way(self) -> FakeReader:
+        """
+        Return a reader that gives way.
+        """
+        return FakeReader(self.tenant, self.spent, gives_way=True)
 
 
 class Model:

@@ -10,6 +10,7 @@ import pytest
 
 from metriclake._errors import QuestionTooLarge, StoreError
 from metriclake.store import Aggregate, Bounds, Bucket, Selection, Spent, TenantReader
+from metriclake.store.engine import GIVES_WAY, Session
 from store.shelf import NOW, Shelf, event
 
 pytestmark = pytest.mark.engine
@@ -101,3 +102,23 @@ def test_the_catalogue_is_not_bounded_by_what_questions_may(filled: Shelf) -> No
     A tenant whose questions may read next to nothing still sees what it has.
     """
     assert list(reader(filled, Bounds(rows_read=1, rows=1)).metrics()) == ["uploads"]
+
+
+def test_what_nobody_waits_for_gives_way(shelf: Shelf) -> None:
+    """
+    Loads, rollups and a reader that gives way let the operating system put others first; a plain reader does not.
+    """
+    sql = "SELECT toInt64(getSetting('os_threads_nice_value_query'))"
+    session = Session(shelf.engine)
+    assert shelf.engine.rows(sql)[0][0] == session.rows(sql)[0][0] == GIVES_WAY
+    assert shelf.engine.read(sql, {}, Bounds().settings()).result_rows[0][0] == 0
+    assert shelf.engine.read(sql, {}, Bounds(nice=GIVES_WAY).settings()).result_rows[0][0] == GIVES_WAY
+
+
+def test_a_reader_that_gives_way_answers_the_same(filled: Shelf) -> None:
+    """
+    Giving way changes when an answer comes, not what it says; what it took is counted with the rest.
+    """
+    plain = reader(filled)
+    assert plain.giving_way().select(ALL) == plain.select(ALL)
+    assert plain.spent.statements == 2

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from metriclake._errors import InvalidQuestion, MetriclakeError, NotAllowed, OverLimit, QuestionTooLarge
 from metriclake.query.answer_cache import AnswerCache, CacheKey
+from metriclake.query.lengths import Lengths
 from metriclake.query.turns import Turns, TurnTerms
 from metriclake.query.usage import Ending, Usage
 from metriclake.query.versions import Versions
@@ -96,6 +97,7 @@ class Desk:
         self._clock = clock
         self._flights: dict[CacheKey, _Flight] = {}
         self._fresh: dict[str, tuple[float, datetime]] = {}
+        self._lengths = Lengths()
 
     async def get(self, tenant: str, keys: Sequence[CacheKey], reads: Reads) -> dict[CacheKey, Found]:
         """
@@ -123,6 +125,7 @@ class Desk:
         Drop all that is in memory of a tenant.
         """
         self.cache.forget(tenant)
+        self._lengths.forget(tenant)
         self.usage.forget(tenant)
 
     def close(self) -> None:
@@ -193,6 +196,8 @@ class Desk:
 
     async def _work(self, tenant: str, work: Callable[[TenantReader], _Result]) -> _Result:
         reader = self._reader(tenant)
+        if self._lengths.long(tenant):
+            reader = reader.giving_way()
 
         def timed() -> _Result:
             began = time.thread_time()
@@ -205,6 +210,7 @@ class Desk:
             return await asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, timed)
         finally:
             self.usage.spent(tenant, reader.spent)
+            self._lengths.note(tenant, reader.spent)
 
     def _fresh_lately(self, tenant: str) -> datetime:
         """

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-_PLACES = 1 << 16
+_PLACES = 1 << 20
 """Tenants and metrics share this many counters, so that memory does not grow with them; who shares one is asked again
 more often than needed."""
 

@@ -19,6 +19,8 @@ _HINT = "ask for a shorter range, longer intervals or fewer groups, or filter"
 class Bounds:
     """
     What one statement may use: seconds, bytes of memory, rows that it reads, rows of its answer, threads.
+
+    `nice` is that of the threads (`GIVES_WAY`).
     """
 
     seconds: float = 10.0
@@ -26,6 +28,7 @@ class Bounds:
     rows_read: int = 200_000_000
     rows: int = 100_000
     threads: int = 2
+    nice: int = 0
 
     def settings(self) -> dict[str, Any]:
         """
@@ -37,6 +40,7 @@ class Bounds:
             "max_rows_to_read": self.rows_read,
             "max_result_rows": self.rows,
             "max_threads": self.threads,
+            "os_threads_nice_value_query": self.nice,
         }
 
     def passed(self, error: StoreError) -> QuestionTooLarge | None:

@@ -25,11 +25,19 @@ READERS = 4
 EXPORTERS = 2
 """More of them, for the pages of exports: questions do not wait for those."""
 
+GIVES_WAY = 5 if os.getpriority(os.PRIO_PROCESS, 0) == 0 else 0
+"""
+The nice value of the engine's threads for work that nobody waits for at a screen: loads, rollups, merges, exports, long
+statements. The engine can set it where the process has CAP_SYS_NICE, and goes back to 0 afterwards: so a process that
+runs with a nice value of its own keeps that.
+"""
+
 _REFUSED = "&%#?"
 _ARROW = {"output_format_arrow_string_as_string": 1, "output_format_arrow_compression_method": "none"}
 
 _CONFIG = """<clickhouse>
   <logger><level>none</level></logger>
+  <os_threads_nice_value_merge_mutate>{nice}</os_threads_nice_value_merge_mutate>
   <storage_configuration>
     <disks>
       <hot><path>{hot}/</path></hot>
@@ -64,7 +72,8 @@ class Engine:
         try:
             for name in ("engine", "hot", "cold"):
                 (self._folder / name).mkdir(parents=True, exist_ok=True)
-            config = _CONFIG.format(hot=escape(str(self._folder / "hot")), cold=escape(str(self._folder / "cold")))
+            hot, cold = (escape(str(self._folder / name)) for name in ("hot", "cold"))
+            config = _CONFIG.format(nice=GIVES_WAY, hot=hot, cold=cold)
             (self._folder / "engine.xml").write_text(config, encoding="utf-8")
         except OSError as error:
             raise StoreError(f"the store {folder} cannot be opened ({error.strerror}): see to its rights") from error
@@ -73,10 +82,13 @@ class Engine:
         self._tables: list[Path] = []
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         self._slots = threading.BoundedSemaphore(READERS + EXPORTERS)
-        self._writer = self._connect()
+        self._writer = self._connect(nice=GIVES_WAY)
         self.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
 
-    def _connect(self) -> Any:
+    def _connect(self, nice: int = 0) -> Any:
+        """
+        Return a new connection; `nice` is that of the engine's threads for its statements, where they say no other.
+        """
         try:
             import chdb  # noqa: F401, PLC0415 - it takes a second to import, and is absent without the extra
             import clickhouse_connect  # noqa: PLC0415 - as above
@@ -88,6 +100,8 @@ class Engine:
                 chdb_options={"config-file": str(self._folder / "engine.xml")},
                 tz_mode="aware",
             )
+            if nice:
+                client.command(f"SET os_threads_nice_value_query = {int(nice)}")
         except Exception as error:
             raise StoreError(f"the store {self._folder} cannot be opened: {_first_line(error)}") from error
         with contextlib.suppress(AttributeError):  # else the client's own figures stay
@@ -271,7 +285,7 @@ class Session:
     @contextlib.contextmanager
     def _connected(self) -> Iterator[Any]:
         if self._client is None:
-            self._client = self._engine._connect()  # noqa: SLF001 - a part of the engine
+            self._client = self._engine._connect(nice=GIVES_WAY)  # noqa: SLF001 - a part of the engine
         try:
             yield self._client
         except BaseException:

@@ -19,7 +19,7 @@ from metriclake.store.bounds import Bounds
 from metriclake.store.catalogue import ATTRIBUTE, DIMENSION, MEASURE, TEXT, Catalogue, Metric
 from metriclake.store.columns import Columns, Statement
 from metriclake.store.conditions import Conditions
-from metriclake.store.engine import DATABASE, Engine
+from metriclake.store.engine import DATABASE, GIVES_WAY, Engine
 from metriclake.store.formats import Cell, Column, Format, Page, table_of
 from metriclake.store.reader import TenantReader
 from metriclake.store.selection import Condition, Measure
@@ -221,7 +221,8 @@ class ExportReader(TenantReader):
         return [Cell(column, _value(metric, column, columns)) for column in extract.columns]
 
     def _ask(self, sql: str, statement: Statement, settings: Mapping[str, Any] | None = None) -> Any:
-        wanted = {**self._settings(), "max_result_bytes": _RESULT_BYTES, **(settings or {})}
+        own = {"max_result_bytes": _RESULT_BYTES, "os_threads_nice_value_query": GIVES_WAY}
+        wanted = {**self._settings(), **own, **(settings or {})}
         try:
             return table_of(self._engine.arrow(sql, statement.parameters, wanted))
         except StoreError as error:

@@ -21,7 +21,7 @@ from metriclake.store import aging
 from metriclake.store.bounds import Bounds, Spent
 from metriclake.store.catalogue import ATTRIBUTE, DIMENSION, MEASURE, Catalogue, Metric
 from metriclake.store.columns import Statement
-from metriclake.store.engine import DATABASE, Engine
+from metriclake.store.engine import DATABASE, GIVES_WAY, Engine
 from metriclake.store.rollups.cover import cover
 from metriclake.store.rollups.sets import RollupSets
 from metriclake.store.rollups.text import RolledText
@@ -138,7 +138,15 @@ class TenantReader:
 
         What they use is counted here.
         """
-        bounds = replace(self._bounds, seconds=self._bounds.seconds / parts)
+        return self._with(replace(self._bounds, seconds=self._bounds.seconds / parts))
+
+    def giving_way(self) -> TenantReader:
+        """
+        Return a reader of the same tenant whose statements let shorter ones go first. What they use is counted here.
+        """
+        return self._with(replace(self._bounds, nice=GIVES_WAY))
+
+    def _with(self, bounds: Bounds) -> TenantReader:
         found = TenantReader(self._engine, self._catalogue, self._tenant, bounds, self._tiers, self._sets)
         found.spent = self.spent
         return found
