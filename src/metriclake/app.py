@@ -65,7 +65,6 @@ from metriclake.connection import Connections, ConnectionTerms, raise_files
 from metriclake.cors import Cors
 from metriclake.crashpoints import arm
 from metriclake.dashboard_specs import DEFAULT, allows
-from metriclake.deadletter import WhichLetters
 from metriclake.destinations import (
     DeadLetters,
     DestinationLoop,
@@ -382,6 +381,7 @@ class Server:
         loading = StoreDestination(self._loader, self._desk.versions.changing)
         replaying = Replaying(STORE, self._journal.deliveries, self._destinations.read, loading.redeliver)
         again = REDELIVERED_OBJECTS if self._unclean else 0
+        self._stream.heard = self._ring
         self._loading = DestinationLoop(
             loading,
             self._journal,
@@ -588,7 +588,7 @@ class Server:
             CurrentDirectory(lambda: self._configured.directory).resolve,
             self._load,
             self._destination_names,
-            self._stream.announced.set,
+            self._ring,
         )
         backfill = Backfill(self._lake, self._journal, around)
         backfills = BackfillAdmin(
@@ -713,6 +713,13 @@ class Server:
         seconds, entries = self._stream.lag
         return Load(seconds - self._limits().seconds, entries, self._loading.lag[1])
 
+    def _ring(self) -> None:
+        """
+        Have the store and all other destinations look for what is announced.
+        """
+        self._stream.announced.set()
+        self._destinations.ring()
+
     def _destination_names(self) -> frozenset[str]:
         """
         Return the names of all destinations in force.
@@ -725,14 +732,14 @@ class Server:
         """
         books = self.books()
         lags = self._lags()
-        dead = self._journal.deliveries.groups(WhichLetters())
+        letters = self._journal.deliveries.standing()
         return Facts(
             lags={name: lag for name, (lag, _) in lags.items()},
             waiting={name: waiting for name, (_, waiting) in lags.items()},
             events=books.totals,
             domain_events=asdict(books.domain_events),
             delivered=books.delivered,
-            letters={name: sum(one.letters for one in dead if one.destination == name) for name in books.delivered},
+            letters={name: letters.get(name, 0) for name in books.delivered},
             traffic={name: asdict(sent) for name, sent in self._destinations.traffic.items()},
             balanced=books.balanced,
             backlog=self._journal.backlog,

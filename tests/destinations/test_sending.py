@@ -273,6 +273,40 @@ def test_error_of_a_destination_is_an_outage() -> None:
     assert [(one.answer, one.detail) for one in jobs["a"].attempts] == [("ValueError", "")] * 2
 
 
+@pytest.mark.parametrize("bad", [["3"], ["0", "7"], []])
+def test_record_that_always_raises_does_not_block_the_others_for_ever(bad: list[str]) -> None:
+    """
+    Where an error goes on, the batch is halved until what raises it is alone, which dies of its tries; others arrive.
+    """
+
+    def raising(batch: Batch) -> Receipt:
+        if any(one.id in bad for one in batch.records):
+            raise ValueError("a bug")
+        return Receipt.but(batch, {})
+
+    service = Scripted(HARMLESS, raising)
+    jobs = send(service, records(10), tries=3)
+
+    assert reasons(jobs) == dict.fromkeys(bad, "ValueError")
+    assert service.taken == {str(number): 1 for number in range(10) if str(number) not in bad}
+    assert service.clock.seconds < 600
+
+
+def test_outage_that_raises_kills_no_record() -> None:
+    """
+    Where an error is raised whatever is sent, nothing dies of it, and all arrive when it is over.
+    """
+
+    def broken(_batch: Batch) -> Receipt:
+        raise ValueError("the database is away")
+
+    service = Scripted(HARMLESS, in_turn(*[broken] * 40, taken))
+    jobs = send(service, records(10), tries=3)
+
+    assert reasons(jobs) == {}
+    assert service.taken == {str(number): 1 for number in range(10)}
+
+
 def test_receipt_of_another_length_is_no_answer() -> None:
     """
     A destination that does not say what became of each record has said nothing of any.
@@ -306,6 +340,23 @@ def test_duplicate_in_a_later_object_is_not_sent_where_it_would_double() -> None
             ledger.notes.clear()
 
         assert service.taken == {"a": times}
+
+
+def test_duplicate_of_what_may_have_been_taken_is_not_sent_unless_it_is_redriven() -> None:
+    """
+    Where a record's outcome is unknown, its producer's duplicate in a later object is unknown too; a redrive sends it.
+    """
+    service, ledger = Scripted(DOUBLED, in_turn(always(UNKNOWN), taken)), Memory()
+    found = []
+    for _ in range(2):
+        found.append(reasons(send(service, [record("a")], ledger)))
+        ledger.notes.clear()
+    redriven = {key_of(one): Job(one) for one in [record("a")]}
+    sender_of(service, ledger).run(redriven, "redrive", doubtful=True)
+
+    assert found == [{"a": "unknown-outcome"}] * 2
+    assert len(service.batches) == 2
+    assert service.taken == {"a": 1}
 
 
 @pytest.mark.parametrize("whole", [True, False])
