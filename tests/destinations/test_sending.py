@@ -308,6 +308,23 @@ def test_duplicate_in_a_later_object_is_not_sent_where_it_would_double() -> None
         assert service.taken == {"a": times}
 
 
+def test_duplicate_of_what_may_have_been_taken_is_not_sent_unless_it_is_redriven() -> None:
+    """
+    Where a record's outcome is unknown, its producer's duplicate in a later object is unknown too; a redrive sends it.
+    """
+    service, ledger = Scripted(DOUBLED, in_turn(always(UNKNOWN), taken)), Memory()
+    found = []
+    for _ in range(2):
+        found.append(reasons(send(service, [record("a")], ledger)))
+        ledger.notes.clear()
+    redriven = {key_of(one): Job(one) for one in [record("a")]}
+    sender_of(service, ledger).run(redriven, "redrive", doubtful=True)
+
+    assert found == [{"a": "unknown-outcome"}] * 2
+    assert len(service.batches) == 2
+    assert service.taken == {"a": 1}
+
+
 @pytest.mark.parametrize("whole", [True, False])
 @given(seed=st.integers(0, 10_000))
 def test_whatever_is_answered_each_record_has_its_ending(seed: int, *, whole: bool) -> None:

@@ -60,6 +60,13 @@ def fingerprint(record: Record) -> bytes:
     return hashlib.sha256(key_of(record).encode()).digest()[:16]
 
 
+def doubt(record: Record) -> bytes:
+    """
+    Return 16 bytes that stand for a record in the same list where nobody knows whether it was taken.
+    """
+    return hashlib.sha256(f"?{key_of(record)}".encode()).digest()[:16]
+
+
 def leaving(jobs: Iterable[Job], now: int) -> bytes:
     """
     Return the note of requests that are about to leave.

@@ -65,7 +65,7 @@ class Redriving:
             return False
         hand = Hand(self._destination.capabilities)
         mapped = self._mapped(letters, hand)
-        self._sender.run(hand.jobs, REDRIVE)
+        self._sender.run(hand.jobs, REDRIVE, doubtful=True)
         self._letters.settle(self._destination.name, self._settled(letters, mapped))
         return True
 

@@ -26,11 +26,13 @@ from metriclake.destinations.budget import Account
 from metriclake.destinations.destination import Batch, Capabilities, Destination, Fate, Receipt, Repeats, Verdict
 from metriclake.destinations.gathering import slot_of
 from metriclake.destinations.objects import Interrupted
-from metriclake.destinations.progress import answered, fingerprint, leaving, recall
+from metriclake.destinations.progress import answered, doubt, fingerprint, leaving, recall
 from metriclake.destinations.tries import (
     DELIVERED,
+    MAYBE,
     TOO_LARGE,
     UNKNOWN_KIND,
+    UNKNOWN_OUTCOME,
     Circumstances,
     Job,
     Next,
@@ -210,16 +212,17 @@ class Sender:
         """
         self._workers.close()
 
-    def run(self, jobs: Mapping[str, Job], scope: str, *, duplicates: bool = False) -> None:
+    def run(self, jobs: Mapping[str, Job], scope: str, *, duplicates: bool = False, doubtful: bool = False) -> None:
         """
         Send jobs, by their keys, until each has its ending. Raises Interrupted when told to stop.
 
-        `scope` is where they are noted; `duplicates` sends also what was delivered before.
+        `scope` is where they are noted; `duplicates` sends also what was delivered before, `doubtful` what may have
+        been taken before.
         """
         self._scope, self._jobs, self._later = scope, jobs, []
         self._inbox = queue.SimpleQueue()  # an answer that comes after its run is over is nobody's
         self._lanes = {kind: Lane(kind, capabilities) for kind, capabilities in self._destination.capabilities.items()}
-        self._prepare(duplicates=duplicates)
+        self._prepare(duplicates=duplicates, doubtful=doubtful)
         while True:
             self._wake()
             wait = self._launch()
@@ -231,7 +234,7 @@ class Sender:
             self._check_stop(out, wait)
             self._settle(self._answers(wait, busy=out > 0))
 
-    def _prepare(self, *, duplicates: bool) -> None:
+    def _prepare(self, *, duplicates: bool, doubtful: bool) -> None:
         """
         Put each job where it stands, and those that are still to be sent into their lanes.
         """
@@ -242,6 +245,8 @@ class Sender:
         open_jobs = [job for job in self._jobs.values() if job.ending is None]
         if not duplicates:
             self._skip_delivered(open_jobs)
+        if not duplicates and not doubtful:
+            self._skip_doubtful(open_jobs, now)
         self._skip_superseded(open_jobs)
         for job in open_jobs:
             lane = self._lanes.get(job.record.kind)
@@ -261,6 +266,14 @@ class Sender:
         prints = {fingerprint(job.record): job for job in jobs if self._doubles(job)}
         for one in self._ledger.delivered(self._destination.name, list(prints)) if prints else ():
             prints[one].ending = DELIVERED
+
+    def _skip_doubtful(self, jobs: Sequence[Job], now: int) -> None:
+        """
+        End what may have been taken with an earlier object, where the destination would have it twice.
+        """
+        doubts = {doubt(job.record): job for job in jobs if job.ending is None and self._doubles(job)}
+        for one in self._ledger.delivered(self._destination.name, list(doubts)) if doubts else ():
+            doubts[one].bury(now, UNKNOWN_OUTCOME, MAYBE)
 
     def _skip_superseded(self, jobs: Sequence[Job]) -> None:
         """
@@ -475,12 +488,17 @@ class Sender:
             return
         ended = [job for job in jobs if job.ending is not None and job.ending.delivered]
         once = [fingerprint(job.record) for job in ended if self._doubles(job)]
+        once += [doubt(job.record) for job in jobs if _unknown(job) and self._doubles(job)]
         slots = {_slot(job): job.record.time for job in ended if self._latest_only(job)}
         whole = self._notes >= _NOTES_BEFORE_WHOLE and not any(lane.out for lane in self._lanes.values())
         noted = self._jobs.values() if whole else jobs
         body = answered(job for job in noted if job.ending is not None or job.first_at)
         self._ledger.note(self._destination.name, self._scope, Note(body, once, slots, whole=whole))
         self._notes = 1 if whole else self._notes + 1
+
+
+def _unknown(job: Job) -> bool:
+    return job.ending is not None and job.ending.reason == UNKNOWN_OUTCOME
 
 
 def _slot(job: Job) -> str:

@@ -21,10 +21,12 @@ UNKNOWN_KIND = "unknown-kind"
 MAPPING_FAILED = "mapping-failed"
 NOT_MAPPED = "not-mapped"
 
+MAYBE = "it may have been taken; redrive it if it is not there"
+"""What is said of a record whose outcome is unknown."""
+
 _MOST_ATTEMPTS = 20
 _MOST_REASON = 64
 _MOST_DETAIL = 200
-_MAYBE = "it may have been taken; redrive it if it is not there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ def given_up(job: Job, now: int, capabilities: Capabilities, retrying: Retrying)
     End a record that must not be sent (again): tried for too long, or perhaps taken by who would take it twice.
     """
     if job.sent_at and not _may_repeat(job, now, capabilities):
-        job.bury(now, UNKNOWN_OUTCOME, _MAYBE)
+        job.bury(now, UNKNOWN_OUTCOME, MAYBE)
     elif job.first_at and now - job.first_at >= retrying.within / timedelta(microseconds=1):
         reason = job.attempts[-1].answer if job.attempts else "too-late"
         job.ending = Ending(delivered=False, reason=reason)
