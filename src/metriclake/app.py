@@ -65,7 +65,6 @@ from metriclake.connection import Connections, ConnectionTerms, raise_files
 from metriclake.cors import Cors
 from metriclake.crashpoints import arm
 from metriclake.dashboard_specs import DEFAULT, allows
-from metriclake.deadletter import WhichLetters
 from metriclake.destinations import (
     DeadLetters,
     DestinationLoop,
@@ -725,14 +724,14 @@ class Server:
         """
         books = self.books()
         lags = self._lags()
-        dead = self._journal.deliveries.groups(WhichLetters())
+        letters = self._journal.deliveries.standing()
         return Facts(
             lags={name: lag for name, (lag, _) in lags.items()},
             waiting={name: waiting for name, (_, waiting) in lags.items()},
             events=books.totals,
             domain_events=asdict(books.domain_events),
             delivered=books.delivered,
-            letters={name: sum(one.letters for one in dead if one.destination == name) for name in books.delivered},
+            letters={name: letters.get(name, 0) for name in books.delivered},
             traffic={name: asdict(sent) for name, sent in self._destinations.traffic.items()},
             balanced=books.balanced,
             backlog=self._journal.backlog,

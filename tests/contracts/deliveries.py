@@ -357,6 +357,43 @@ class DeliveriesContract:
         assert said == {"delivered": 1, "dead": 2, "waiting": 1}
         assert {row[3]: row[4] for row in journal.snapshot().found if row[0] == CRM} == {"dead": 2, "waiting": 1}
 
+    def test_standing_letters_are_counted_as_they_come_and_go(self, journal: Journal) -> None:
+        """
+        What is listed is counted: dead and redriven letters, not dropped ones, and not those that were delivered.
+        """
+        number = announced(journal, 4)
+        take(journal, number, 4, *(letter(number, line) for line in (1, 2, 3, 4)))
+        counts = [journal.deliveries.standing()]
+        restate(journal, LetterState.REDRIVING, WhichLetters(numbers=(1, 2)))
+        counts.append(journal.deliveries.standing())
+        journal.deliveries.settle(CRM, Settled([1], {2: ("400", [Attempt(6000, "400", "no such property")])}))
+        counts.append(journal.deliveries.standing())
+        restate(journal, LetterState.DROPPED, WhichLetters(numbers=(3,)))
+        counts.append(journal.deliveries.standing())
+
+        assert counts == [{CRM: 4}, {CRM: 4}, {CRM: 3}, {CRM: 2}]
+
+    def test_waiting_follows_what_is_announced_and_taken(self, journal: Journal) -> None:
+        """
+        Whatever happens between two looks at the books, they have what each destination has yet to take.
+        """
+        rounds = ((3, 1, 0), (1, 2, 1), (0, 0, 3), (5, 1, 0), (0, 5, 1), (2, 0, 4))
+        laked, done = 0, {CRM: 0, "hook": 0}
+        for more, by_crm, by_hook in rounds:
+            for _ in range(more):
+                announced(journal)
+            laked += more
+            for reader, count in ((CRM, by_crm), ("hook", by_hook)):
+                for one in journal.announcements(done[reader], count):
+                    journal.advance(reader, one, [Delta(reader, "acme", "m", "delivered", 1)])
+                    done[reader] += 1
+            (account,) = journal.books(STORE, (CRM, "hook")).accounts
+            assert account.store["waiting"] == laked
+            assert account.destinations == {
+                name: {"delivered": done[name], "dead": 0, "waiting": laked - done[name], "not_mapped": 0}
+                for name in done
+            }
+
     def test_stopped_replay_stays_stopped(self, journal: Journal) -> None:
         """
         A replay that is stopped while an object is in hand does not run on when that is done.

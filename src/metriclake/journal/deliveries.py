@@ -47,6 +47,19 @@ CREATE TABLE IF NOT EXISTS dead_letters (
   state TEXT NOT NULL, turn INTEGER NOT NULL DEFAULT 0);
 CREATE UNIQUE INDEX IF NOT EXISTS letter_of_record ON dead_letters (reader, object, line, kind, record);
 CREATE INDEX IF NOT EXISTS letters_redriving ON dead_letters (reader, turn, number) WHERE state = 'redriving';
+CREATE TABLE IF NOT EXISTS letter_counts (
+  reader TEXT NOT NULL, state TEXT NOT NULL, letters INTEGER NOT NULL, PRIMARY KEY (reader, state)) WITHOUT ROWID;
+INSERT INTO letter_counts SELECT reader, state, count(*) FROM dead_letters
+  WHERE NOT EXISTS (SELECT 1 FROM letter_counts) GROUP BY reader, state;
+CREATE TRIGGER IF NOT EXISTS letter_kept AFTER INSERT ON dead_letters BEGIN
+  INSERT INTO letter_counts VALUES (new.reader, new.state, 1)
+  ON CONFLICT (reader, state) DO UPDATE SET letters = letters + 1; END;
+CREATE TRIGGER IF NOT EXISTS letter_gone AFTER DELETE ON dead_letters BEGIN
+  UPDATE letter_counts SET letters = letters - 1 WHERE reader = old.reader AND state = old.state; END;
+CREATE TRIGGER IF NOT EXISTS letter_restated AFTER UPDATE OF state ON dead_letters WHEN new.state != old.state BEGIN
+  UPDATE letter_counts SET letters = letters - 1 WHERE reader = old.reader AND state = old.state;
+  INSERT INTO letter_counts VALUES (new.reader, new.state, 1)
+  ON CONFLICT (reader, state) DO UPDATE SET letters = letters + 1; END;
 CREATE TABLE IF NOT EXISTS replays (
   number INTEGER PRIMARY KEY AUTOINCREMENT, reader TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
   next INTEGER NOT NULL, duplicates INTEGER NOT NULL, state TEXT NOT NULL, since INTEGER, until INTEGER,
@@ -183,6 +196,14 @@ def groups(connection: sqlite3.Connection, which: WhichLetters) -> list[LetterGr
         LetterGroup(reader, reason, tenant, metric, LetterState(state), letters, oldest, newest)
         for reader, reason, tenant, metric, state, letters, oldest, newest in connection.execute(sql, values)
     ]
+
+
+def standing(connection: sqlite3.Connection) -> dict[str, int]:
+    """
+    Return how many dead letters each destination has that are not dropped; counted as they come and go.
+    """
+    sql = "SELECT reader, sum(letters) FROM letter_counts WHERE state != 'dropped' GROUP BY reader"
+    return dict(connection.execute(sql).fetchall())
 
 
 def events_by_state(connection: sqlite3.Connection) -> list[Any]:

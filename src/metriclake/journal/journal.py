@@ -83,6 +83,11 @@ class Deliveries(Protocol):
         Count dead letters by destination, reason, tenant, metric and state.
         """
 
+    def standing(self) -> dict[str, int]:
+        """
+        Return how many dead letters each destination has that are not dropped; cheap, however many there are.
+        """
+
     def restate(self, which: WhichLetters, state: LetterState, after: int, limit: int) -> tuple[int, int]:
         """
         Have dead letters redriven, dropped, or taken back, at most `limit` of those after a number.

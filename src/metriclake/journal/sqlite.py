@@ -44,6 +44,7 @@ from metriclake.journal import backfills, deliveries, recounts
 from metriclake.journal.counters import add, packed, total, unpacked
 from metriclake.journal.drain import Drain
 from metriclake.journal.sqlite_deliveries import SqliteDeliveries
+from metriclake.journal.waiting import Waiting
 from metriclake.recount import Snapshot
 
 FORMAT = 1
@@ -120,6 +121,8 @@ class SqliteJournal:
         self._appended = threading.Event()
         self._closed = False
         self._drain = Drain()
+        self._waiting = Waiting()
+        self._waiting_lock = threading.Lock()
         self.deliveries = SqliteDeliveries(self)
         try:
             with _mapped(path):
@@ -446,12 +449,8 @@ class SqliteJournal:
         """
         Return the books of one moment: everything is read in one transaction.
         """
-        after = (
-            "SELECT counts FROM announcements WHERE number >"
-            " coalesce((SELECT number FROM checkpoints WHERE reader = ?), 0)"
-        )
         connection = self._connection()
-        with _mapped(self._path), _snapshot(connection):
+        with self._waiting_lock, _mapped(self._path), _snapshot(connection):
             counters = [
                 Delta(*row) for row in connection.execute("SELECT scope, tenant, metric, counter, amount FROM counters")
             ]
@@ -459,8 +458,8 @@ class SqliteJournal:
             events = connection.execute(
                 "SELECT coalesce(sum(count), 0) FROM entries WHERE kind = ?", (EntryKind.EVENTS,)
             ).fetchone()[0]
-            waiting = total(connection.execute(after, (reader,)))
-            undelivered = {name: total(connection.execute(after, (name,))) for name in destinations}
+            waiting = self._waiting.of(connection, reader)
+            undelivered = {name: self._waiting.of(connection, name) for name in destinations}
         return build(counters, in_flight, int(events), waiting, undelivered)
 
     def snapshot(self) -> Snapshot:

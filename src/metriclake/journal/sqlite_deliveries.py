@@ -97,6 +97,12 @@ class SqliteDeliveries:
         """
         return self._tables.look(lambda connection: deliveries.groups(connection, which))
 
+    def standing(self) -> dict[str, int]:
+        """
+        Return how many dead letters each destination has that are not dropped.
+        """
+        return self._tables.look(deliveries.standing)
+
     def restate(self, which: WhichLetters, state: LetterState, after: int, limit: int) -> tuple[int, int]:
         """
         Have dead letters redriven, dropped, or taken back.
