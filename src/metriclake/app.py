@@ -381,6 +381,7 @@ class Server:
         loading = StoreDestination(self._loader, self._desk.versions.changing)
         replaying = Replaying(STORE, self._journal.deliveries, self._destinations.read, loading.redeliver)
         again = REDELIVERED_OBJECTS if self._unclean else 0
+        self._stream.heard = self._ring
         self._loading = DestinationLoop(
             loading,
             self._journal,
@@ -587,7 +588,7 @@ class Server:
             CurrentDirectory(lambda: self._configured.directory).resolve,
             self._load,
             self._destination_names,
-            self._stream.announced.set,
+            self._ring,
         )
         backfill = Backfill(self._lake, self._journal, around)
         backfills = BackfillAdmin(
@@ -711,6 +712,13 @@ class Server:
         """
         seconds, entries = self._stream.lag
         return Load(seconds - self._limits().seconds, entries, self._loading.lag[1])
+
+    def _ring(self) -> None:
+        """
+        Have the store and all other destinations look for what is announced.
+        """
+        self._stream.announced.set()
+        self._destinations.ring()
 
     def _destination_names(self) -> frozenset[str]:
         """

@@ -154,6 +154,19 @@ def test_stop_flushes_what_waits(journal: SqliteJournal, lake: Lake) -> None:
     assert running.announced.is_set()
 
 
+def test_whoever_listens_hears_of_each_announcement(journal: SqliteJournal, lake: Lake) -> None:
+    """
+    What is to hear of announcements is called when there is one, and can find it.
+    """
+    running, found = worker(journal, lake), list[int]()
+    running.heard = lambda: found.append(len(journal.announcements(0, 10)))
+    running.start()
+    put(journal, events(event("1")))
+    running.stop()
+
+    assert found == [1]
+
+
 def test_full_batches_close_by_themselves(journal: SqliteJournal, lake: Lake) -> None:
     """
     With a small buffer every entry is a batch of its own, announced in order while the worker runs.

@@ -109,6 +109,12 @@ class DestinationLoop:
         """
         self._thread.start()
 
+    def ring(self) -> None:
+        """
+        Have it look at once whether there is more to deliver.
+        """
+        self._announced.set()
+
     def halt(self) -> None:
         """
         Have it deliver what is announced, and end; does not wait for that.

@@ -114,6 +114,13 @@ class Destinations:
                     self._journal.deliveries.begin(name, since(running.spec.start))
                     running.loop.start()
 
+    def ring(self) -> None:
+        """
+        Have all of them look at once whether there is more to deliver.
+        """
+        for running in list(self._running.values()):
+            running.loop.ring()
+
     def stop(self) -> None:
         """
         End all of them, together: what is taken at once is sent for a few seconds.

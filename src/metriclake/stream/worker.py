@@ -144,6 +144,7 @@ class StreamWorker:
         self._objects = ObjectWriter(lake, f"archive-{PARTITION}")
         self.failure: MetriclakeError | None = None
         self.announced = threading.Event()
+        self.heard: Callable[[], None] = self.announced.set
 
     def start(self) -> None:
         """
@@ -317,7 +318,7 @@ class StreamWorker:
         self._journal.announce(seal, announcement, deltas_of(manifest), ready.held)
         while self._sealed and self._sealed[0].offset <= seal.last:
             self._sealed.popleft()
-        self.announced.set()
+        self.heard()
 
     def _pin(self, seal: Seal, here: Sequence[str], to_free: Sequence[str]) -> Verdict:
         """
