@@ -29,7 +29,7 @@ lint: .venv/.dev ## Check style and types of source, tests and benchmarks
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: .venv/.embedded ## Measure the main job, rules, inputs, the store, tiers, questions, rollups, exports and charts; figures also go to benchmarks/results/
+bench: .venv/.embedded ## Measure the main job, rules, inputs, the store, tiers, questions, rollups, exports, charts and deliveries; figures also go to benchmarks/results/
 	$(BIN)/python benchmarks/main_job.py
 	$(BIN)/python benchmarks/rules.py
 	$(BIN)/python benchmarks/inputs.py
@@ -39,10 +39,12 @@ bench: .venv/.embedded ## Measure the main job, rules, inputs, the store, tiers,
 	$(BIN)/python benchmarks/rollups.py
 	$(BIN)/python benchmarks/exports.py --rows 1000000
 	$(BIN)/python benchmarks/charts.py
+	$(BIN)/python benchmarks/destinations.py
 
 torture: .venv/.dev ## Kill servers, cut their power, fill their disk; hostile bytes at every door, hostile patterns
 	METRICLAKE_TORTURE_KILLS=40 METRICLAKE_TORTURE_CUTS=40 \
 	METRICLAKE_TORTURE_BYTES=10000000 METRICLAKE_TORTURE_MATCHES=100000 METRICLAKE_TORTURE_SECONDS=900 \
+	METRICLAKE_TORTURE_DELIVERIES=100000 METRICLAKE_TORTURE_DELIVERY_KILLS=50 METRICLAKE_TORTURE_WAITING=1000000 \
 	$(BIN)/pytest -s tests/crash tests/app/test_hostile.py tests/rules/test_hostile_rules.py
 
 web: ## Build the web components that are committed from their sources in web/ (needs Node.js and npm)
