@@ -273,6 +273,40 @@ def test_error_of_a_destination_is_an_outage() -> None:
     assert [(one.answer, one.detail) for one in jobs["a"].attempts] == [("ValueError", "")] * 2
 
 
+@pytest.mark.parametrize("bad", [["3"], ["0", "7"], []])
+def test_record_that_always_raises_does_not_block_the_others_for_ever(bad: list[str]) -> None:
+    """
+    Where an error goes on, the batch is halved until what raises it is alone, which dies of its tries; others arrive.
+    """
+
+    def raising(batch: Batch) -> Receipt:
+        if any(one.id in bad for one in batch.records):
+            raise ValueError("a bug")
+        return Receipt.but(batch, {})
+
+    service = Scripted(HARMLESS, raising)
+    jobs = send(service, records(10), tries=3)
+
+    assert reasons(jobs) == dict.fromkeys(bad, "ValueError")
+    assert service.taken == {str(number): 1 for number in range(10) if str(number) not in bad}
+    assert service.clock.seconds < 600
+
+
+def test_outage_that_raises_kills_no_record() -> None:
+    """
+    Where an error is raised whatever is sent, nothing dies of it, and all arrive when it is over.
+    """
+
+    def broken(_batch: Batch) -> Receipt:
+        raise ValueError("the database is away")
+
+    service = Scripted(HARMLESS, in_turn(*[broken] * 40, taken))
+    jobs = send(service, records(10), tries=3)
+
+    assert reasons(jobs) == {}
+    assert service.taken == {str(number): 1 for number in range(10)}
+
+
 def test_receipt_of_another_length_is_no_answer() -> None:
     """
     A destination that does not say what became of each record has said nothing of any.

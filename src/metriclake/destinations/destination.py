@@ -145,11 +145,14 @@ class Receipt:
     `pause` is for how many seconds the account wants no request at all (`Retry-After`, an exhausted rate). `blocked`
     says that it is no fault of any record that nothing is taken: a refused key, an unknown host, an outage. Neither
     costs a record that is to be tried again one of its tries.
+
+    `raised` says of a blocked one that an error was raised, and nobody knows whether a record is at fault.
     """
 
     fates: Sequence[Fate]
     pause: float | None = None
     blocked: bool = False
+    raised: bool = False
 
     @classmethod
     def all(cls, batch: Batch, fate: Fate, *, pause: float | None = None, blocked: bool = False) -> Self:
@@ -176,7 +179,7 @@ class Receipt:
         receipt = deliver(Batch(batch.kind, rest, batch.attempt))
         fates = iter(receipt.fates)
         merged = [known[index] if index in known else next(fates) for index in range(len(batch.records))]
-        return cls(merged, receipt.pause, receipt.blocked)
+        return cls(merged, receipt.pause, receipt.blocked, receipt.raised)
 
 
 class Destination(Protocol):

@@ -2,11 +2,12 @@
 A function of the user's as a destination: it gets metric events, and says what it did not take.
 
 It returns None where all are taken, or a mapping from an event's place in the list to `retry` or `rejected`, with a
-reason after a colon if it has one. What it raises is an outage: all of them come again.
+reason after a colon if it has one. What it raises is an outage: all of them come again, in parts if it does not end.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,8 @@ class PythonDestination:
         try:
             said = self._callable(items)
         except Exception as error:  # noqa: BLE001 - user code: whatever it is, nothing was taken
-            return blocked(batch, "raised", f"`{call}` raised {type(error).__name__}: all come again")
+            detail = f"`{call}` raised {type(error).__name__}: all come again"
+            return dataclasses.replace(blocked(batch, "raised", detail), raised=True)
         if said is None:
             return Receipt.all(batch, DELIVERED)
         if not isinstance(said, Mapping):

@@ -376,7 +376,8 @@ class Sender:
             _LOG.warning(
                 "a request failed", extra={"destination": self._destination.name, "error": type(error).__name__}
             )
-            receipt = Receipt.all(batch, Fate(Verdict.RETRY, type(error).__name__), blocked=True)
+            fates = [Fate(Verdict.RETRY, type(error).__name__)] * len(batch.records)
+            receipt = Receipt(fates, blocked=True, raised=True)
         if len(receipt.fates) != len(batch.records):
             wrong = Fate(Verdict.UNKNOWN, "wrong-receipt", "the destination did not say what became of each record")
             receipt = Receipt.all(batch, wrong)
@@ -451,9 +452,13 @@ class Sender:
     def _judge(self, answer: Answered) -> list[Job]:
         """
         Judge the records of an answer; returns those whose standing is to be noted.
+
+        Where an error is raised again and again, the batch is halved: others arrive, and what is alone has its tries.
         """
         lane, receipt, now = answer.lane, answer.receipt, self._clock.now()
-        blameless = receipt.blocked or receipt.pause is not None
+        suspected = receipt.raised and (self._blocked >= self._retrying.tries or any(job.tries for job in answer.jobs))
+        halve = suspected and len(answer.jobs) > 1
+        blameless = halve or (not suspected and (receipt.blocked or receipt.pause is not None))
         around = Circumstances(answer.left_at, len(answer.jobs), blameless, self._taken)
         again: list[Job] = []
         split: list[Job] = []
@@ -464,6 +469,9 @@ class Sender:
             standing = (min(job.tries, self._retrying.tries), job.first_at, job.sent_at)
             if job.ending is not None or lane.noted_first or standing != before:
                 changed.append(job)
+            if following is Next.AGAIN and halve:
+                following, job.tries = Next.SPLIT, max(job.tries, 1)
+                job.taken = self._taken if job.taken is None else job.taken
             if following is not None:
                 (again if following is Next.AGAIN else split).append(job)
         lane.parcels.extend(_halves(split))
