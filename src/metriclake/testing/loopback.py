@@ -19,6 +19,7 @@ import httptools
 
 _HOST = "127.0.0.1"
 _BACKLOG = 512
+_TURNS = 5
 _MOST_HEAD_BYTES = 64 * 1024
 _MOST_WAITING = 16
 _PATIENCE_SECONDS = 10
@@ -85,6 +86,7 @@ class Loopback:
         self.most_bytes = most_bytes
         self.connections: set[_Connection] = set()
         self.port = 0
+        self.listening = False  # a connection that was on its way when that ended is hung up too
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._server: asyncio.Server | None = None
@@ -134,16 +136,19 @@ class Loopback:
 
     async def _listen(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
+        self.listening = True
         self._server = await loop.create_server(lambda: _Connection(self), sock=listener, backlog=_BACKLOG)
 
     async def _hang_up(self) -> None:
+        self.listening = False
         if self._server is not None:
             self._server.close()
             self._server = None
-        for connection in tuple(self.connections):
-            connection.hang_up()
-        # One turn of the loop, in which the transports close their sockets.
-        await asyncio.sleep(0)
+        # Some turns of the loop: what was being accepted becomes a connection, and the transports close their sockets.
+        for _ in range(_TURNS):
+            for connection in tuple(self.connections):
+                connection.hang_up()
+            await asyncio.sleep(0)
 
 
 class _Connection(asyncio.Protocol):
@@ -169,6 +174,8 @@ class _Connection(asyncio.Protocol):
         """
         self._transport = cast("asyncio.Transport", transport)
         self._server.connections.add(self)
+        if not self._server.listening:
+            self.hang_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """
