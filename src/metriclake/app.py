@@ -887,6 +887,7 @@ def _locked(data: DataDirectory) -> Any:
     with file:
         if not _taken(file):
             raise DataDirectoryInUse(f"{data.root} is in use by {_holder(data)}: stop it, or take another --data")
+        file.truncate(0)  # a server that was killed has left its address
         try:
             yield file
         finally:

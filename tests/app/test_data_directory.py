@@ -37,3 +37,13 @@ def test_a_command_that_looks_for_a_server_does_not_keep_one_from_starting(tmp_p
             assert running(data) is None
             with pytest.raises(DataDirectoryInUse, match="another --data"), _locked(data):
                 pass
+
+
+def test_address_of_a_server_that_was_killed_is_forgotten_at_the_next_start(tmp_path: Path) -> None:
+    """
+    While a server starts, nobody is sent to where its predecessor listened.
+    """
+    data = DataDirectory(tmp_path)
+    data.lock.write_text('{"pid": 1, "url": "http://127.0.0.1:1"}', encoding="utf-8")
+    with _locked(data):
+        assert running(data) is None

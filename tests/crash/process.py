@@ -81,7 +81,7 @@ class Process:
         until = time.monotonic() + _PATIENCE_SECONDS
         while not self.dead and time.monotonic() < until:
             found = running(self.data)
-            if found is not None:
+            if found is not None and found["pid"] == self.pid:  # not its predecessor, whose address is still there
                 client = httpx.Client(base_url=found["url"], timeout=_PATIENCE_SECONDS)
                 try:
                     client.get("/healthz").raise_for_status()

@@ -145,8 +145,8 @@ def test_history_of_added_metrics_is_made_once(folder: Path, sent: list[dict[str
     asked = ("backfill", "check_runs", "--since", "1d", "--yes", *DATA)
     for point in POINTS:
         dying = commands.start(*asked, environ={"METRICLAKE_CRASH_AT": point})
-        dying.communicate(timeout=60)
-        assert (point, dying.returncode) == (point, -signal.SIGKILL)
+        said = dying.communicate(timeout=60)
+        assert (point, dying.returncode) == (point, -signal.SIGKILL), said
     with Process(folder) as process:
         running = Running(folder, process)
         with closing(running.client):
