@@ -40,7 +40,6 @@ bench: .venv/.embedded ## Measure the main job, rules, inputs, the store, tiers,
 	$(BIN)/python benchmarks/exports.py --rows 1000000
 	$(BIN)/python benchmarks/destinations.py
 	$(BIN)/python benchmarks/charts.py
-	$(BIN)/python benchmarks/destinations.py
 
 torture: .venv/.dev ## Kill servers, cut their power, fill their disk; hostile bytes at every door, hostile patterns
 	METRICLAKE_TORTURE_KILLS=40 METRICLAKE_TORTURE_CUTS=40 \

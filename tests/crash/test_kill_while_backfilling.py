@@ -75,7 +75,8 @@ def folder_fixture(tmp_path_factory: pytest.TempPathFactory, sent: list[dict[str
                 running.post("/v1/events", body).raise_for_status()
             running.settled()
         assert process.stop() == 0
-    (folder / "metriclake.yaml").write_text(texts["metriclake.yaml"] + ADDED, encoding="utf-8")
+    added = texts["metriclake.yaml"].replace("\nmetrics:\n", f"\nmetrics:\n{ADDED}")
+    (folder / "metriclake.yaml").write_text(added, encoding="utf-8")
     return folder
 
 
