@@ -84,7 +84,9 @@ def test_every_named_point_of_a_delivery(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(
-    _KILLS == 0, reason="`make torture` kills at random: METRICLAKE_TORTURE_DELIVERY_KILLS says how often"
+    _KILLS == 0,
+    reason="a start after such a kill gave no answer once, and why is not known yet: until it is, this runs in"
+    " `make torture` (METRICLAKE_TORTURE_DELIVERY_KILLS says how often it kills)",
 )
 def test_random_kills_of_deliveries(tmp_path: Path) -> None:
     """
