@@ -4,13 +4,12 @@ What every journal promises to destinations, as tests: a subclass says how one i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from contracts.journal import QUOTA, announced, announcement_of, metrics, next_seal, put
+from contracts.journal import QUOTA, OpenedJournal, announced, announcement_of, metrics, next_seal, put
 from metriclake._errors import StaleSeal
 from metriclake.books import STORE, STREAM, Delta
 from metriclake.deadletter import (
@@ -76,25 +75,10 @@ def restate(journal: Journal, state: LetterState, which: WhichLetters = WhichLet
     return journal.deliveries.restate(which, state, 0, 100)[0]
 
 
-class DeliveriesContract:
+class DeliveriesContract(OpenedJournal):
     """
-    The behaviour of the seam. `open` opens the journal that lies in a folder, or makes it.
+    The behaviour of the seam.
     """
-
-    def open(self, folder: Path, quota: int) -> Journal:
-        """
-        Open the journal under test.
-        """
-        raise NotImplementedError
-
-    @pytest.fixture
-    def journal(self, tmp_path: Path) -> Iterator[Journal]:
-        """
-        Open a fresh journal.
-        """
-        opened = self.open(tmp_path, QUOTA)
-        yield opened
-        opened.close()
 
     @pytest.mark.parametrize(("since", "number"), [(None, 3), (0, 0), (2000, 0), (2001, 1), (4000, 2), (4001, 3)])
     def test_new_destination_begins_where_it_is_told(self, journal: Journal, since: int | None, number: int) -> None:

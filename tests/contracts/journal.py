@@ -105,9 +105,9 @@ def freeing(journal: Journal, *numbers: int) -> Seal:
     return seal
 
 
-class JournalContract:
+class OpenedJournal:
     """
-    The behaviour of the seam. `open` opens the journal that lies in a folder, or makes it.
+    A fresh journal for each test. `open` opens the one that lies in a folder, or makes it.
     """
 
     def open(self, folder: Path, quota: int) -> Journal:
@@ -124,6 +124,12 @@ class JournalContract:
         opened = self.open(tmp_path, QUOTA)
         yield opened
         opened.close()
+
+
+class JournalContract(OpenedJournal):
+    """
+    The behaviour of the seam.
+    """
 
     def test_what_is_appended_is_read_back(self, journal: Journal) -> None:
         """
