@@ -53,6 +53,7 @@ from metriclake._version import __version__
 from metriclake.admin import (
     Admin,
     BackfillAdmin,
+    FleetAdmin,
     LakeAdmin,
     LettersAdmin,
     RecountAdmin,
@@ -91,6 +92,7 @@ from metriclake.query import (
     Desk,
     Ending,
     Exports,
+    FleetAnswers,
     Live,
     Query,
     Turns,
@@ -108,6 +110,7 @@ from metriclake.store import (
     ChangesReader,
     Engine,
     ExportReader,
+    FleetReader,
     Loader,
     Rollups,
     RollupSets,
@@ -605,8 +608,12 @@ class Server:
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
         asked = [*query.routes(), *dashboards.routes(), *self._exports.routes(), *self._live.routes()]
         tenants = TenantsAdmin(self.keys.admin, self._held, self._exports.export_of)
+        fleet = FleetAdmin(
+            self.keys.admin, FleetAnswers(FleetReader(self._engine, self._catalogue), self._declared).answer
+        )
         internal = [
             *admin.routes(),
+            *fleet.routes(),
             *lake.routes(),
             *letters.routes(),
             *replays.routes(),

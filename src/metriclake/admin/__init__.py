@@ -5,6 +5,7 @@ The internal routes: for the admin key alone.
 from metriclake.admin.backfill import BackfillAdmin
 from metriclake.admin.deadletters import LettersAdmin
 from metriclake.admin.described import described
+from metriclake.admin.fleet import FleetAdmin
 from metriclake.admin.lake import LakeAdmin
 from metriclake.admin.recount import RecountAdmin
 from metriclake.admin.replays import ReplaysAdmin
@@ -15,6 +16,7 @@ from metriclake.admin.tenants import TenantsAdmin
 __all__ = [
     "Admin",
     "BackfillAdmin",
+    "FleetAdmin",
     "LakeAdmin",
     "LettersAdmin",
     "RecountAdmin",

@@ -266,6 +266,23 @@ _TENANTS = (
     ),
 )
 
+_FLEET = Operation(
+    "/v1/admin/fleet",
+    "post",
+    "admin",
+    "Answer a question over all tenants: together, the largest, those that moved most, how many have events",
+    key="adminKey",
+    takes=(
+        Content(
+            "application/json",
+            {"type": "object"},
+            (Example("the largest tenants", {"metric": "jobs", "show": "top", "range": {"last": "30d"}}),),
+        ),
+    ),
+    answers={200: Answer("The answer: `columns`, `rows`, `meta`", schema={"type": "object"})},
+    problems=(400, 401, 413, 422, 503),
+)
+
 
 def described() -> tuple[Operation, ...]:
     """
@@ -290,6 +307,7 @@ def described() -> tuple[Operation, ...]:
             answers={200: Answer("The tenants' accounts", schema=Usage)},
             problems=(401,),
         ),
+        _FLEET,
         _RECOUNT,
         *_LAKE,
         *_LETTERS,

@@ -9,6 +9,8 @@ from metriclake.query.dashboards import check as check_dashboard
 from metriclake.query.described import described
 from metriclake.query.desk import Desk
 from metriclake.query.export import Exports
+from metriclake.query.fleet import FleetQuestion, plan_fleet, read_fleet
+from metriclake.query.fleet_answers import FleetAnswers
 from metriclake.query.live import Live
 from metriclake.query.plan import plan
 from metriclake.query.question import Draft, Question, parse, read
@@ -25,6 +27,8 @@ __all__ = [
     "Draft",
     "Ending",
     "Exports",
+    "FleetAnswers",
+    "FleetQuestion",
     "Live",
     "Query",
     "Question",
@@ -35,6 +39,8 @@ __all__ = [
     "described",
     "parse",
     "plan",
+    "plan_fleet",
     "read",
+    "read_fleet",
     "share",
 ]

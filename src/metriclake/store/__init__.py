@@ -7,6 +7,7 @@ from metriclake.store.catalogue import Catalogue, Metric, Place
 from metriclake.store.changes import ChangesReader
 from metriclake.store.engine import EXPORTERS, READERS, Engine, fsync_folder
 from metriclake.store.export import ExportReader, Extract
+from metriclake.store.fleet import FleetReader, FleetSelection, FleetView
 from metriclake.store.formats import ArrowFormat, CsvFormat, Format, NdjsonFormat, ParquetFormat
 from metriclake.store.holdings import Holding, holdings
 from metriclake.store.load import Arrival, Loader, Outcome
@@ -47,6 +48,9 @@ __all__ = [
     "Engine",
     "ExportReader",
     "Extract",
+    "FleetReader",
+    "FleetSelection",
+    "FleetView",
     "Format",
     "Holding",
     "Loader",

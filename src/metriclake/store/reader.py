@@ -99,7 +99,7 @@ class TenantReader:
             statement,
             Bounds(),
         )
-        return {name: _metric(name, first, last, fields) for name, first, last, fields in rows}
+        return {name: metric_of(name, first, last, fields) for name, first, last, fields in rows}
 
     def known(self) -> dict[str, Metric]:
         """
@@ -115,7 +115,7 @@ class TenantReader:
         """
         statement = Statement()
         text = self._text(selection, statement)
-        return _answer(self._read(text.sql(), statement), text)
+        return answer_of(self._read(text.sql(), statement), text)
 
     def select_all(self, selections: Sequence[Selection]) -> list[Answer]:
         """
@@ -130,7 +130,7 @@ class TenantReader:
         rows: list[list[tuple[Any, ...]]] = [[] for _ in selections]
         for number, *row in found:
             rows[number].append(tuple(row))
-        return [_answer(_own(part, text.selection), text) for part, text in zip(rows, texts, strict=True)]
+        return [answer_of(_own(part, text.selection), text) for part, text in zip(rows, texts, strict=True)]
 
     def narrowed(self, parts: int) -> TenantReader:
         """
@@ -199,7 +199,7 @@ class TenantReader:
         return filters | {f"system.{table}": "0" for table in TELLING_TABLES}
 
     def _settings(self, bounds: Bounds | None = None) -> dict[str, Any]:
-        filters = (f"'{table}': '{_escaped(condition)}'" for table, condition in self._filters().items())
+        filters = (f"'{table}': '{escaped(condition)}'" for table, condition in self._filters().items())
         return {
             "additional_table_filters": "{" + ", ".join(filters) + "}",
             "readonly": 1,
@@ -209,7 +209,10 @@ class TenantReader:
         }
 
 
-def _escaped(condition: str) -> str:
+def escaped(condition: str) -> str:
+    """
+    Return a condition as it stands within the text of a setting.
+    """
     return condition.replace("\\", "\\\\").replace("'", "\\'")
 
 
@@ -223,7 +226,7 @@ def _own(rows: Sequence[tuple[Any, ...]], selection: Selection) -> list[tuple[An
     return [(*(row[index] for index in kept), *row[-2:]) for row in rows]
 
 
-def _answer(found: Sequence[tuple[Any, ...]], text: SelectionText) -> Answer:
+def answer_of(found: Sequence[tuple[Any, ...]], text: SelectionText) -> Answer:
     """
     Return an answer: the rows of each period, moments of seconds, and one value of the two that stand for it.
     """
@@ -236,11 +239,11 @@ def _answer(found: Sequence[tuple[Any, ...]], text: SelectionText) -> Answer:
             if (start := moments.get(key[0])) is None:
                 start = moments[key[0]] = datetime.fromtimestamp(key[0], UTC)
             key[0] = start
-        period.append((*key, _value(whole, value)))
+        period.append((*key, value_of(whole, value)))
     return Answer(*periods, rolled=text.rolled)
 
 
-def _value(whole: int | None, value: float | None) -> float | None:
+def value_of(whole: int | None, value: float | None) -> float | None:
     """
     Return the integer where there is one; what is no number is null, as an overflow is.
     """
@@ -249,7 +252,10 @@ def _value(whole: int | None, value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _metric(name: str, first: datetime, last: datetime, fields: Sequence[tuple[str, str, str]]) -> Metric:
+def metric_of(name: str, first: datetime, last: datetime, fields: Sequence[tuple[str, str, str]]) -> Metric:
+    """
+    Return a metric of its fields, each a kind, a name and a type.
+    """
     measures: dict[str, tuple[str, ...]] = {}
     for kind, field_name, type_name in fields:
         if kind == MEASURE:

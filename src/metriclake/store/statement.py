@@ -125,12 +125,18 @@ class SelectionText:
         """
         selection = self._selection
         conditions = [
-            f"tenant = {self._bind(self._tenant)}",
+            *self._whose(),
             f"metric = {self._bind(selection.metric)}",
             times,
             *(self._conditions.text(condition) for condition in selection.conditions),
         ]
         return f"FROM {DATABASE}.metrics WHERE {' AND '.join(conditions)}"
+
+    def _whose(self) -> list[str]:
+        """
+        Return the condition of the tenant.
+        """
+        return [f"tenant = {self._bind(self._tenant)}"]
 
     def _times(self) -> str:
         """

@@ -1,0 +1,87 @@
+"""
+Questions over all tenants by the real server: for the admin key and nobody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from app.server import Running, write_pipeline
+from app.test_main_job import METRIC, TODAY, lines, upload
+from crash.process import Process
+
+pytestmark = pytest.mark.engine
+
+ASKED = {"metric": METRIC, "range": {"last": "7d"}}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """
+    Run a server whose store has rows of two tenants.
+    """
+    folder = write_pipeline(tmp_path_factory.mktemp("fleet"))
+    with Process(folder) as process:
+        running = Running(folder, process)
+        with closing(running.client):
+            old = (TODAY - timedelta(days=9)).isoformat()
+            running.post("/v1/events", lines(*(upload("acme", f"a{index}", new=2) for index in range(4))))
+            running.post("/v1/events", lines(upload("globex", "g1", new=5), upload("globex", "g0", created_at=old)))
+            running.settled()
+            yield running
+            assert process.stop() == 0
+
+
+def asked(server: Running, bearer: str, **parts: Any) -> httpx.Response:
+    """
+    Ask a fleet question.
+    """
+    headers = {"Authorization": f"Bearer {bearer}"}
+    return server.client.post("/v1/admin/fleet", json={**ASKED, **parts}, headers=headers)
+
+
+def test_all_tenants_are_shown_for_the_admin_key(server: Running) -> None:
+    """
+    Each view answers over all tenants, in the form of a tenant's answer.
+    """
+    measured = {"measure": "new_findings_count"}
+    total = asked(server, server.keys.admin, **measured).json()
+    top = asked(server, server.keys.admin, show="top", **measured).json()
+    movers = asked(server, server.keys.admin, show="movers").json()
+    adoption = asked(server, server.keys.admin, show="adoption").json()
+
+    assert (total["rows"], total["meta"]["tenants"]) == ([[13.0]], 2)
+    assert top["rows"] == [["acme", 8.0], ["globex", 5.0]]
+    assert movers["rows"] == [["acme", 4, 0, 4]]
+    assert [column["name"] for column in movers["columns"]] == ["tenant", "value", "previous", "change"]
+    assert adoption["rows"] == [[2, 1.0]]
+
+
+def test_no_token_of_a_tenant_opens_it(server: Running) -> None:
+    """
+    A tenant's token and the ingest key are refused, and the route of tenants knows no `show`.
+    """
+    refused = [asked(server, key).status_code for key in (server.token("acme"), server.keys.ingest, "x")]
+    headers = {"Authorization": f"Bearer {server.token('acme')}"}
+    tenants = server.client.post("/v1/query", json={**ASKED, "show": "top"}, headers=headers)
+
+    assert refused == [401, 401, 401]
+    assert (tenants.status_code, tenants.json()["errors"][0]["place"]) == (400, "show")
+
+
+def test_a_fault_is_said_with_its_place(server: Running) -> None:
+    """
+    What cannot be asked is refused as a tenant's question is, and what is no JSON as a body is.
+    """
+    wrong = asked(server, server.keys.admin, metric="uplods", show="tops")
+    headers = {"Authorization": f"Bearer {server.keys.admin}"}
+
+    assert wrong.status_code == 400
+    assert [fault["place"] for fault in wrong.json()["errors"]] == ["show", "metric"]
+    assert server.client.post("/v1/admin/fleet", content=b"{", headers=headers).status_code == 400
