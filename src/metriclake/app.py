@@ -56,6 +56,7 @@ from metriclake.admin import (
     FleetAdmin,
     LakeAdmin,
     LettersAdmin,
+    ProvenanceAdmin,
     RecountAdmin,
     ReplaysAdmin,
     RulesAdmin,
@@ -94,7 +95,9 @@ from metriclake.query import (
     Exports,
     FleetAnswers,
     Live,
+    Provenance,
     Query,
+    Sources,
     Turns,
     TurnTerms,
     share,
@@ -611,9 +614,12 @@ class Server:
         fleet = FleetAdmin(
             self.keys.admin, FleetAnswers(FleetReader(self._engine, self._catalogue), self._declared).answer
         )
+        sources = Sources(self._journal.announcements, self._rule_of, lambda: self._configured.plan.version)
+        provenance = ProvenanceAdmin(self.keys.admin, Provenance(self._reader, self._declared, sources).answer)
         internal = [
             *admin.routes(),
             *fleet.routes(),
+            *provenance.routes(),
             *lake.routes(),
             *letters.routes(),
             *replays.routes(),
@@ -803,6 +809,13 @@ class Server:
         if text is None:
             raise MetriclakeError(f"the pipeline file of version {version} is not kept: a sealed batch needs it")
         return text
+
+    def _rule_of(self, version: int, metric: str) -> Any:
+        """
+        Return what a version of the pipeline file said of a metric, None where it is not kept.
+        """
+        text = self._journal.pipeline(version)
+        return None if text is None else plans.kept_rule(text, metric)
 
     def _edited(self, text: str) -> Plan:
         """

@@ -1,9 +1,10 @@
 """
-Questions over all tenants by the real server: for the admin key and nobody else.
+Questions over all tenants, and provenance, by the real server: for the admin key and nobody else.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -15,6 +16,7 @@ import pytest
 from app.server import Running, write_pipeline
 from app.test_main_job import METRIC, TODAY, lines, upload
 from crash.process import Process
+from metriclake.stream.lake import unpack
 
 pytestmark = pytest.mark.engine
 
@@ -85,3 +87,34 @@ def test_a_fault_is_said_with_its_place(server: Running) -> None:
     assert wrong.status_code == 400
     assert [fault["place"] for fault in wrong.json()["errors"]] == ["show", "metric"]
     assert server.client.post("/v1/admin/fleet", content=b"{", headers=headers).status_code == 400
+
+
+def test_a_point_tells_its_objects_and_rules(server: Running) -> None:
+    """
+    Provenance names lake objects that are there, with the sample's events in them, and the rule as the file had it.
+    """
+    body = {"tenant": "acme", "question": {**ASKED, "interval": "day"}, "time": f"{TODAY:%Y-%m-%d}T00:00:00Z"}
+    headers = {"Authorization": f"Bearer {server.keys.admin}"}
+    found = server.client.post("/v1/admin/provenance", json=body, headers=headers).raise_for_status().json()
+    (one,) = found["objects"]
+    (rule,) = found["rules"]
+    lake = server.folder / "data" / "lake"
+    lines_of = unpack(one["path"], (lake / one["path"]).read_bytes()).splitlines()
+    known = {json.loads(line)["metadata"]["event_id"] for line in lines_of}
+
+    assert (found["value"], one["rows"]) == (4, 4)
+    assert set(one["event_ids"]) == {f"a{index}" for index in range(4)} <= known
+    assert (lake / one["manifest"]).exists()
+    assert (rule["version"], rule["in_force"]) == (one["version"], True)
+    assert rule["rule"]["pattern"]["source"] == ["findings"]
+
+
+def test_no_token_of_a_tenant_learns_where_its_points_come_from(server: Running) -> None:
+    """
+    A tenant's token and the ingest key are refused.
+    """
+    body = {"tenant": "acme", "question": ASKED}
+    bearers = [{"Authorization": f"Bearer {key}"} for key in (server.token("acme"), server.keys.ingest)]
+
+    for headers in (*bearers, {}):
+        assert server.client.post("/v1/admin/provenance", json=body, headers=headers).status_code == 401

@@ -7,6 +7,7 @@ from metriclake.admin.deadletters import LettersAdmin
 from metriclake.admin.described import described
 from metriclake.admin.fleet import FleetAdmin
 from metriclake.admin.lake import LakeAdmin
+from metriclake.admin.provenance import ProvenanceAdmin
 from metriclake.admin.recount import RecountAdmin
 from metriclake.admin.replays import ReplaysAdmin
 from metriclake.admin.routes import Admin
@@ -19,6 +20,7 @@ __all__ = [
     "FleetAdmin",
     "LakeAdmin",
     "LettersAdmin",
+    "ProvenanceAdmin",
     "RecountAdmin",
     "ReplaysAdmin",
     "RulesAdmin",

@@ -276,11 +276,33 @@ _FLEET = Operation(
         Content(
             "application/json",
             {"type": "object"},
-            (Example("the largest tenants", {"metric": "jobs", "show": "top", "range": {"last": "30d"}}),),
+            (Example("the largest tenants", {"metric": "findings_opened", "show": "top", "range": {"last": "30d"}}),),
         ),
     ),
     answers={200: Answer("The answer: `columns`, `rows`, `meta`", schema={"type": "object"})},
     problems=(400, 401, 413, 422, 503),
+)
+
+_PROVENANCE = Operation(
+    "/v1/admin/provenance",
+    "post",
+    "admin",
+    "Tell where a point of a tenant's chart comes from: lake objects, rules, a few events",
+    key="adminKey",
+    takes=(
+        Content(
+            "application/json",
+            {"type": "object"},
+            (
+                Example(
+                    "of a whole range",
+                    {"tenant": "acme", "question": {"metric": "findings_opened", "range": {"last": "30d"}}},
+                ),
+            ),
+        ),
+    ),
+    answers={200: Answer("`value`, `objects`, `rules`", schema={"type": "object"})},
+    problems=(400, 401, 422, 503),
 )
 
 
@@ -308,6 +330,7 @@ def described() -> tuple[Operation, ...]:
             problems=(401,),
         ),
         _FLEET,
+        _PROVENANCE,
         _RECOUNT,
         *_LAKE,
         *_LETTERS,

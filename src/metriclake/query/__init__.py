@@ -13,6 +13,7 @@ from metriclake.query.fleet import FleetQuestion, plan_fleet, read_fleet
 from metriclake.query.fleet_answers import FleetAnswers
 from metriclake.query.live import Live
 from metriclake.query.plan import plan
+from metriclake.query.provenance import Provenance, Sources
 from metriclake.query.question import Draft, Question, parse, read
 from metriclake.query.routes import Query
 from metriclake.query.turns import Turns, TurnTerms, share
@@ -30,8 +31,10 @@ __all__ = [
     "FleetAnswers",
     "FleetQuestion",
     "Live",
+    "Provenance",
     "Query",
     "Question",
+    "Sources",
     "TurnTerms",
     "Turns",
     "Versions",

@@ -11,7 +11,7 @@ from metriclake.store.fleet import FleetReader, FleetSelection, FleetView
 from metriclake.store.formats import ArrowFormat, CsvFormat, Format, NdjsonFormat, ParquetFormat
 from metriclake.store.holdings import Holding, holdings
 from metriclake.store.load import Arrival, Loader, Outcome
-from metriclake.store.reader import TenantReader
+from metriclake.store.reader import Origin, TenantReader
 from metriclake.store.recounted import RowCount
 from metriclake.store.rollups.builder import Rollups
 from metriclake.store.rollups.sets import RollupSets
@@ -59,6 +59,7 @@ __all__ = [
     "NdjsonFormat",
     "Operation",
     "Operator",
+    "Origin",
     "Outcome",
     "ParquetFormat",
     "Place",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,6 +39,23 @@ TELLING_TABLES = ("mutations", "processes")
 """The engine's own tables that hold our statements, which name tenants: it shows them empty too."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """
+    Where rows come from: the number of a lake object and the pipeline file's version; how many, from when to when.
+
+    `event_ids` are of a few of them.
+    """
+
+    object: int
+    version: int
+    rows: int
+    first: datetime
+    last: datetime
+    event_ids: tuple[str, ...]
 
 
 class TenantReader:
@@ -131,6 +148,20 @@ class TenantReader:
         for number, *row in found:
             rows[number].append(tuple(row))
         return [answer_of(_own(part, text.selection), text) for part, text in zip(rows, texts, strict=True)]
+
+    def origins(self, selection: Selection, most: int) -> list[Origin]:
+        """
+        Return which lake objects brought a selection's rows, the last `most` of them first.
+
+        Raises QuestionTooLarge as `select` does.
+        """
+        statement = Statement()
+        text = SelectionText(selection, self._catalogue, self._tenant, statement)
+        found = self._read(text.origins(most, _SAMPLES), statement)
+        return [
+            Origin(number, version, rows, first, last, tuple(sample))
+            for number, version, rows, first, last, sample in found
+        ]
 
     def narrowed(self, parts: int) -> TenantReader:
         """
