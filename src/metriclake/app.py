@@ -60,6 +60,7 @@ from metriclake.admin import (
     RecountAdmin,
     ReplaysAdmin,
     RulesAdmin,
+    Sessions,
     TenantsAdmin,
 )
 from metriclake.books import STORE, Books
@@ -618,6 +619,7 @@ class Server:
         provenance = ProvenanceAdmin(self.keys.admin, Provenance(self._reader, self._declared, sources).answer)
         internal = [
             *admin.routes(),
+            *Sessions(self.keys.admin).routes(),
             *fleet.routes(),
             *provenance.routes(),
             *lake.routes(),

@@ -12,6 +12,7 @@ from metriclake.admin.recount import RecountAdmin
 from metriclake.admin.replays import ReplaysAdmin
 from metriclake.admin.routes import Admin
 from metriclake.admin.rules import RulesAdmin
+from metriclake.admin.session import Sessions
 from metriclake.admin.tenants import TenantsAdmin
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "RecountAdmin",
     "ReplaysAdmin",
     "RulesAdmin",
+    "Sessions",
     "TenantsAdmin",
     "described",
 ]

@@ -12,6 +12,7 @@ from metriclake.admin.lake import RetryTerms
 from metriclake.admin.recount import RecountTerms
 from metriclake.admin.replays import ReplayTerms
 from metriclake.admin.rules import PreviewTerms
+from metriclake.admin.session import LoginTerms
 from metriclake.openapi import Answer, Content, Example, Operation, Parameter
 
 
@@ -305,6 +306,27 @@ _PROVENANCE = Operation(
     problems=(400, 401, 422, 503),
 )
 
+_SESSION = (
+    Operation(
+        "/v1/admin/session",
+        "post",
+        "admin",
+        "Begin a session of the internal page, by the admin key; it is a cookie of that page alone",
+        takes=(Content("application/json", LoginTerms, (Example("log in", {"key": "the admin key"}, 401),)),),
+        answers={204: Answer("The session has begun", ())},
+        problems=(400, 401),
+    ),
+    Operation(
+        "/v1/admin/session",
+        "delete",
+        "admin",
+        "End the session of the internal page",
+        key="adminKey",
+        answers={204: Answer("The session is forgotten", ())},
+        problems=(401,),
+    ),
+)
+
 
 def described() -> tuple[Operation, ...]:
     """
@@ -329,6 +351,7 @@ def described() -> tuple[Operation, ...]:
             answers={200: Answer("The tenants' accounts", schema=Usage)},
             problems=(401,),
         ),
+        *_SESSION,
         _FLEET,
         _PROVENANCE,
         _RECOUNT,

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from metriclake.admin.session import check_admin
 from metriclake.problems import as_json
-from metriclake.tokens import check_bearer
 
 
 class FleetAdmin:
@@ -38,5 +38,5 @@ class FleetAdmin:
         """
         Answer a question over all tenants.
         """
-        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        check_admin(request, self._key)
         return as_json(await run_in_threadpool(self._ask, await request.body()))
