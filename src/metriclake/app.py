@@ -62,6 +62,7 @@ from metriclake.admin import (
     RulesAdmin,
     Sessions,
     TenantsAdmin,
+    ViewingAdmin,
 )
 from metriclake.books import STORE, Books
 from metriclake.connection import Connections, ConnectionTerms, raise_files
@@ -153,7 +154,7 @@ from metriclake.stream import (
 from metriclake.stream.sources import HttpSource, PythonSource, Source, SqlSource
 from metriclake.telemetry import Facts, QuestionFacts, Telemetry
 from metriclake.tiers import Tiers
-from metriclake.tokens import Keys, load_keys
+from metriclake.tokens import Keys, load_keys, mint_tenant
 from metriclake.watch import Watcher
 
 _LOG = logging.getLogger(__name__)
@@ -612,8 +613,12 @@ class Server:
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
         asked = [*query.routes(), *dashboards.routes(), *self._exports.routes(), *self._live.routes()]
         tenants = TenantsAdmin(self.keys.admin, self._held, self._exports.export_of)
-        fleet = FleetAdmin(
-            self.keys.admin, FleetAnswers(FleetReader(self._engine, self._catalogue), self._declared).answer
+        answers = FleetAnswers(FleetReader(self._engine, self._catalogue), self._declared)
+        fleet = FleetAdmin(self.keys.admin, answers.answer)
+        viewing = ViewingAdmin(
+            self.keys.admin,
+            answers.catalogue,
+            lambda tenant: mint_tenant(self.keys.signing, tenant, now=datetime.now(UTC)),
         )
         sources = Sources(self._journal.announcements, self._rule_of, lambda: self._configured.plan.version)
         provenance = ProvenanceAdmin(self.keys.admin, Provenance(self._reader, self._declared, sources).answer)
@@ -621,6 +626,7 @@ class Server:
             *admin.routes(),
             *Sessions(self.keys.admin).routes(),
             *fleet.routes(),
+            *viewing.routes(),
             *provenance.routes(),
             *lake.routes(),
             *letters.routes(),

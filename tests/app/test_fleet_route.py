@@ -118,3 +118,44 @@ def test_no_token_of_a_tenant_learns_where_its_points_come_from(server: Running)
 
     for headers in (*bearers, {}):
         assert server.client.post("/v1/admin/provenance", json=body, headers=headers).status_code == 401
+
+
+def test_the_catalogue_is_that_of_all_tenants(server: Running) -> None:
+    """
+    Every metric is there with its dimensions and measures; one whose values came as two types has drifted.
+    """
+    headers = {"Authorization": f"Bearer {server.keys.admin}"}
+    (metric,) = server.client.get("/v1/admin/catalog", headers=headers).raise_for_status().json()["metrics"]
+    (measure,) = metric["measures"]
+
+    assert (metric["name"], "severity" in metric["dimensions"]) == (METRIC, True)
+    assert measure == {"name": "new_findings_count", "types": ["double"], "unit": None, "drifted": False}
+    server.post("/v1/events", lines(upload("acme", "drifting", new="many")))
+    server.settled()
+    (metric,) = server.client.get("/v1/admin/catalog", headers=headers).json()["metrics"]
+    assert (metric["measures"][0]["types"], metric["measures"][0]["drifted"]) == (["double", "string"], True)
+
+
+def test_who_looks_as_a_tenant_leaves_a_line(server: Running) -> None:
+    """
+    The admin key gets a token of one tenant, which the query API takes; the log names the tenant and no token.
+    """
+    headers = {"Authorization": f"Bearer {server.keys.admin}"}
+    found = server.client.post("/v1/admin/view-as", json={"tenant": "globex"}, headers=headers).json()
+    bearer = {"Authorization": f"Bearer {found['token']}"}
+    seen = server.client.post("/v1/query", json=ASKED, headers=bearer).raise_for_status().json()
+    refused = [
+        server.client.post("/v1/admin/view-as", json={"tenant": "globex"}, headers=other).status_code
+        for other in (bearer, {}, {"Authorization": f"Bearer {server.keys.ingest}"})
+    ]
+    wrong = [
+        server.client.post("/v1/admin/view-as", json=body, headers=headers).status_code
+        for body in ({"tenant": "a/../b"}, {}, {"tenant": "acme", "for": "ever"})
+    ]
+    log = (server.folder / "log").read_text(encoding="utf-8")
+    said = [json.loads(line) for line in log.splitlines() if "views as a tenant" in line]
+
+    assert seen["rows"] == [[1]]
+    assert (refused, wrong) == ([401, 401, 401], [400, 400, 400])
+    assert [line["tenant"] for line in said] == ["globex"]
+    assert found["token"] not in log

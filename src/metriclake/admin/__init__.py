@@ -14,6 +14,7 @@ from metriclake.admin.routes import Admin
 from metriclake.admin.rules import RulesAdmin
 from metriclake.admin.session import Sessions
 from metriclake.admin.tenants import TenantsAdmin
+from metriclake.admin.viewing import ViewingAdmin
 
 __all__ = [
     "Admin",
@@ -27,5 +28,6 @@ __all__ = [
     "RulesAdmin",
     "Sessions",
     "TenantsAdmin",
+    "ViewingAdmin",
     "described",
 ]

@@ -13,6 +13,7 @@ from metriclake.admin.recount import RecountTerms
 from metriclake.admin.replays import ReplayTerms
 from metriclake.admin.rules import PreviewTerms
 from metriclake.admin.session import LoginTerms
+from metriclake.admin.viewing import ViewTerms
 from metriclake.openapi import Answer, Content, Example, Operation, Parameter
 
 
@@ -327,6 +328,28 @@ _SESSION = (
     ),
 )
 
+_VIEWING = (
+    Operation(
+        "/v1/admin/catalog",
+        "get",
+        "admin",
+        "List the metrics of all tenants, and the measures that came as several types",
+        key="adminKey",
+        answers={200: Answer("The metrics, by name", schema={"type": "object"})},
+        problems=(401, 503),
+    ),
+    Operation(
+        "/v1/admin/view-as",
+        "post",
+        "admin",
+        "Return a token of a tenant for 15 minutes, to see what it sees; a line in the log says so",
+        key="adminKey",
+        takes=(Content("application/json", ViewTerms, (Example("as a tenant", {"tenant": "acme"}),)),),
+        answers={200: Answer("`tenant`, `token`", schema={"type": "object"})},
+        problems=(400, 401),
+    ),
+)
+
 
 def described() -> tuple[Operation, ...]:
     """
@@ -352,6 +375,7 @@ def described() -> tuple[Operation, ...]:
             problems=(401,),
         ),
         *_SESSION,
+        *_VIEWING,
         _FLEET,
         _PROVENANCE,
         _RECOUNT,

@@ -16,6 +16,7 @@ import msgspec
 
 from metriclake._errors import InvalidBody
 from metriclake.query.answers import Declared, covered
+from metriclake.query.arrange import as_text
 from metriclake.query.fleet import plan_fleet, read_fleet, rows_of_tenants, rows_of_total
 from metriclake.store import FleetReader, FleetView
 
@@ -40,6 +41,32 @@ class FleetAnswers:
         self._declared = declared
         self._clock = clock
         self._turn = threading.Lock()
+
+    def catalogue(self) -> dict[str, Any]:
+        """
+        Return the metrics of all tenants; a measure with more than one type has `drifted`.
+        """
+        units = self._declared().units()
+        return {
+            "metrics": [
+                {
+                    "name": metric.name,
+                    "first_time": as_text(metric.first),
+                    "last_time": as_text(metric.last),
+                    "dimensions": [*metric.dimensions, *metric.attributes],
+                    "measures": [
+                        {
+                            "name": name,
+                            "types": types,
+                            "unit": units.get((metric.name, name)),
+                            "drifted": len(types) > 1,
+                        }
+                        for name, types in sorted(metric.measures.items())
+                    ],
+                }
+                for metric in self._reader.metrics().values()
+            ]
+        }
 
     def answer(self, body: bytes) -> dict[str, Any]:
         """
