@@ -79,6 +79,7 @@ def test_each_part_shows_what_the_routes_say(server: Running, visit: Open) -> No
     found = opened(server, visit)
     page = found.page
     expect(page.locator("#books")).to_contain_text("globex")
+    expect(page.locator("#pace")).to_have_text("0 domain events a second accepted.")
     found.shoot("internal-health")
     wrong = violations(found)
 

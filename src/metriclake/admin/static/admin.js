@@ -18,6 +18,7 @@ const STREAM = ["received", "in_flight", "held", "rejected", "laked"];
 const PLACES = { health: showHealth, tenants: showTenants, fleet: showFleet, rules: showRules, catalogue: showCatalogue };
 
 let timer = 0;
+let last = null;
 
 found("login").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -97,7 +98,18 @@ function askForKey(why) {
   say("verdict", why);
 }
 
+/** Says how many events were accepted a second since the page looked last. */
+function showPace({ accepted }) {
+  const now = { accepted, at: performance.now() };
+  if (last && now.at > last.at) {
+    const pace = (accepted - last.accepted) / ((now.at - last.at) / 1000);
+    say("pace", `${number.format(Math.round(pace))} domain events a second accepted.`);
+  }
+  last = now;
+}
+
 async function showHealth(status) {
+  showPace(status.domain_events);
   const [dead, refused] = await Promise.all([ask("deadletters"), reasons()]);
   table(
     "stages",

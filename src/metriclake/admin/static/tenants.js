@@ -75,6 +75,10 @@ async function tell(question, { time, group }) {
   }
   const names = question.group_by ?? [];
   const values = Array.isArray(group) ? group : group == null ? [] : [group];
+  if (question.limit !== undefined && values.includes("other")) {
+    clear("This group is the rest of all groups that are not among the largest: choose one of those.");
+    return;
+  }
   const filters = [...(question.filters ?? [])];
   if (names.length === 1 && values.length === 1) {
     filters.push({ dimension: names[0], equals: values[0] });
