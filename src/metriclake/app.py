@@ -53,12 +53,16 @@ from metriclake._version import __version__
 from metriclake.admin import (
     Admin,
     BackfillAdmin,
+    FleetAdmin,
     LakeAdmin,
     LettersAdmin,
+    ProvenanceAdmin,
     RecountAdmin,
     ReplaysAdmin,
     RulesAdmin,
+    Sessions,
     TenantsAdmin,
+    ViewingAdmin,
 )
 from metriclake.books import STORE, Books
 from metriclake.connection import Connections, ConnectionTerms, raise_files
@@ -91,8 +95,11 @@ from metriclake.query import (
     Desk,
     Ending,
     Exports,
+    FleetAnswers,
     Live,
+    Provenance,
     Query,
+    Sources,
     Turns,
     TurnTerms,
     share,
@@ -108,6 +115,7 @@ from metriclake.store import (
     ChangesReader,
     Engine,
     ExportReader,
+    FleetReader,
     Loader,
     Rollups,
     RollupSets,
@@ -146,7 +154,7 @@ from metriclake.stream import (
 from metriclake.stream.sources import HttpSource, PythonSource, Source, SqlSource
 from metriclake.telemetry import Facts, QuestionFacts, Telemetry
 from metriclake.tiers import Tiers
-from metriclake.tokens import Keys, load_keys
+from metriclake.tokens import Keys, load_keys, mint_tenant
 from metriclake.watch import Watcher
 
 _LOG = logging.getLogger(__name__)
@@ -605,8 +613,21 @@ class Server:
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
         asked = [*query.routes(), *dashboards.routes(), *self._exports.routes(), *self._live.routes()]
         tenants = TenantsAdmin(self.keys.admin, self._held, self._exports.export_of)
+        answers = FleetAnswers(FleetReader(self._engine, self._catalogue), self._declared)
+        fleet = FleetAdmin(self.keys.admin, answers.answer)
+        viewing = ViewingAdmin(
+            self.keys.admin,
+            answers.catalogue,
+            lambda tenant: mint_tenant(self.keys.signing, tenant, now=datetime.now(UTC)),
+        )
+        sources = Sources(self._journal.announcements, self._rule_of, lambda: self._configured.plan.version)
+        provenance = ProvenanceAdmin(self.keys.admin, Provenance(self._reader, self._declared, sources).answer)
         internal = [
             *admin.routes(),
+            *Sessions(self.keys.admin).routes(),
+            *fleet.routes(),
+            *viewing.routes(),
+            *provenance.routes(),
             *lake.routes(),
             *letters.routes(),
             *replays.routes(),
@@ -796,6 +817,13 @@ class Server:
         if text is None:
             raise MetriclakeError(f"the pipeline file of version {version} is not kept: a sealed batch needs it")
         return text
+
+    def _rule_of(self, version: int, metric: str) -> Any:
+        """
+        Return what a version of the pipeline file said of a metric, None where it is not kept.
+        """
+        text = self._journal.pipeline(version)
+        return None if text is None else plans.kept_rule(text, metric)
 
     def _edited(self, text: str) -> Plan:
         """

@@ -13,6 +13,7 @@ import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import yaml
@@ -46,6 +47,14 @@ def kept_text(loaded: LoadedPipeline) -> str:
         "metrics": whole["metrics"],
     }
     return yaml.safe_dump(kept, allow_unicode=True, sort_keys=False)
+
+
+def kept_rule(text: str, metric: str) -> Any:
+    """
+    Return what `kept_text` has kept of a metric's rule, None where it has none; what it leaves open is not in it.
+    """
+    spec = parse(text, Path("metriclake.yaml"), _Unset()).pipeline.metrics.get(metric)
+    return None if spec is None else {key: value for key, value in msgspec.to_builtins(spec).items() if value}
 
 
 def plan_of_text(text: str, version: int) -> Plan:

@@ -5,21 +5,29 @@ The internal routes: for the admin key alone.
 from metriclake.admin.backfill import BackfillAdmin
 from metriclake.admin.deadletters import LettersAdmin
 from metriclake.admin.described import described
+from metriclake.admin.fleet import FleetAdmin
 from metriclake.admin.lake import LakeAdmin
+from metriclake.admin.provenance import ProvenanceAdmin
 from metriclake.admin.recount import RecountAdmin
 from metriclake.admin.replays import ReplaysAdmin
 from metriclake.admin.routes import Admin
 from metriclake.admin.rules import RulesAdmin
+from metriclake.admin.session import Sessions
 from metriclake.admin.tenants import TenantsAdmin
+from metriclake.admin.viewing import ViewingAdmin
 
 __all__ = [
     "Admin",
     "BackfillAdmin",
+    "FleetAdmin",
     "LakeAdmin",
     "LettersAdmin",
+    "ProvenanceAdmin",
     "RecountAdmin",
     "ReplaysAdmin",
     "RulesAdmin",
+    "Sessions",
     "TenantsAdmin",
+    "ViewingAdmin",
     "described",
 ]

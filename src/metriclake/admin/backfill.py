@@ -18,9 +18,9 @@ from starlette.routing import BaseRoute, Route
 
 from metriclake._errors import InvalidBody
 from metriclake.admin.lake import Enough, span
+from metriclake.admin.session import check_admin
 from metriclake.entry import Span
 from metriclake.problems import as_json
-from metriclake.tokens import check_bearer
 
 _SLICE_SECONDS = 0.3
 """Shorter than other slices': between two of them the stream has the processor to itself."""
@@ -65,7 +65,7 @@ class BackfillAdmin:
         """
         Run a metric's rule over a part of the archive.
         """
-        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        check_admin(request, self._key)
         try:
             terms = msgspec.json.decode(await request.body(), type=BackfillTerms)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -16,9 +16,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from metriclake._errors import InvalidBody, MetriclakeError
+from metriclake.admin.session import check_admin
 from metriclake.deadletter import LetterState, WhichLetters
 from metriclake.problems import as_json
-from metriclake.tokens import check_bearer
 
 _MOST_RECORDS = 1000
 _LARGEST = 2**63 - 1
@@ -114,7 +114,7 @@ class LettersAdmin:
         return as_json(await run_in_threadpool(self._restate, which, state, body.after))
 
     def _checked(self, request: Request) -> Mapping[str, str]:
-        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        check_admin(request, self._key)
         return request.query_params
 
 

@@ -12,6 +12,8 @@ from metriclake.admin.lake import RetryTerms
 from metriclake.admin.recount import RecountTerms
 from metriclake.admin.replays import ReplayTerms
 from metriclake.admin.rules import PreviewTerms
+from metriclake.admin.session import LoginTerms
+from metriclake.admin.viewing import ViewTerms
 from metriclake.openapi import Answer, Content, Example, Operation, Parameter
 
 
@@ -266,6 +268,88 @@ _TENANTS = (
     ),
 )
 
+_FLEET = Operation(
+    "/v1/admin/fleet",
+    "post",
+    "admin",
+    "Answer a question over all tenants: together, the largest, those that moved most, how many have events",
+    key="adminKey",
+    takes=(
+        Content(
+            "application/json",
+            {"type": "object"},
+            (Example("the largest tenants", {"metric": "findings_opened", "show": "top", "range": {"last": "30d"}}),),
+        ),
+    ),
+    answers={200: Answer("The answer: `columns`, `rows`, `meta`", schema={"type": "object"})},
+    problems=(400, 401, 413, 422, 503),
+)
+
+_PROVENANCE = Operation(
+    "/v1/admin/provenance",
+    "post",
+    "admin",
+    "Tell where a point of a tenant's chart comes from: lake objects, rules, a few events",
+    key="adminKey",
+    takes=(
+        Content(
+            "application/json",
+            {"type": "object"},
+            (
+                Example(
+                    "of a whole range",
+                    {"tenant": "acme", "question": {"metric": "findings_opened", "range": {"last": "30d"}}},
+                ),
+            ),
+        ),
+    ),
+    answers={200: Answer("`value`, `objects`, `rules`", schema={"type": "object"})},
+    problems=(400, 401, 422, 503),
+)
+
+_SESSION = (
+    Operation(
+        "/v1/admin/session",
+        "post",
+        "admin",
+        "Begin a session of the internal page, by the admin key; it is a cookie of that page alone",
+        takes=(Content("application/json", LoginTerms, (Example("log in", {"key": "the admin key"}, 401),)),),
+        answers={204: Answer("The session has begun", ())},
+        problems=(400, 401),
+    ),
+    Operation(
+        "/v1/admin/session",
+        "delete",
+        "admin",
+        "End the session of the internal page",
+        key="adminKey",
+        answers={204: Answer("The session is forgotten", ())},
+        problems=(401,),
+    ),
+)
+
+_VIEWING = (
+    Operation(
+        "/v1/admin/catalog",
+        "get",
+        "admin",
+        "List the metrics of all tenants, and the measures that came as several types",
+        key="adminKey",
+        answers={200: Answer("The metrics, by name", schema={"type": "object"})},
+        problems=(401, 503),
+    ),
+    Operation(
+        "/v1/admin/view-as",
+        "post",
+        "admin",
+        "Return a token of a tenant for 15 minutes, to see what it sees; a line in the log says so",
+        key="adminKey",
+        takes=(Content("application/json", ViewTerms, (Example("as a tenant", {"tenant": "acme"}),)),),
+        answers={200: Answer("`tenant`, `token`", schema={"type": "object"})},
+        problems=(400, 401),
+    ),
+)
+
 
 def described() -> tuple[Operation, ...]:
     """
@@ -290,6 +374,10 @@ def described() -> tuple[Operation, ...]:
             answers={200: Answer("The tenants' accounts", schema=Usage)},
             problems=(401,),
         ),
+        *_SESSION,
+        *_VIEWING,
+        _FLEET,
+        _PROVENANCE,
         _RECOUNT,
         *_LAKE,
         *_LETTERS,

@@ -18,10 +18,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from metriclake._errors import InvalidBody, MetriclakeError
+from metriclake.admin.session import check_admin
 from metriclake.entry import Span, Which
 from metriclake.event import DropReason
 from metriclake.problems import as_json
-from metriclake.tokens import check_bearer
 
 _SLICE_SECONDS = 1.0
 _MOST_RECORDS = 1000
@@ -116,7 +116,7 @@ class LakeAdmin:
         return as_json(await run_in_threadpool(self._retry, which, body.after, terms, clock()))
 
     def _asked(self, request: Request) -> Mapping[str, str]:
-        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        check_admin(request, self._key)
         return request.query_params
 
 

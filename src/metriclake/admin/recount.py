@@ -15,9 +15,9 @@ from starlette.routing import BaseRoute, Route
 
 from metriclake._errors import InvalidBody
 from metriclake.admin.lake import Enough, clock
+from metriclake.admin.session import check_admin
 from metriclake.problems import as_json
 from metriclake.recount import Moment
-from metriclake.tokens import check_bearer
 
 
 class RecountTerms(msgspec.Struct, forbid_unknown_fields=True):
@@ -51,7 +51,7 @@ class RecountAdmin:
         """
         Count a part of what the books count.
         """
-        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        check_admin(request, self._key)
         try:
             terms = msgspec.json.decode(await request.body() or b"{}", type=RecountTerms)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -15,9 +15,9 @@ from starlette.routing import BaseRoute, Route
 
 from metriclake._errors import InvalidBody
 from metriclake.admin.lake import span
+from metriclake.admin.session import check_admin
 from metriclake.entry import Span
 from metriclake.problems import as_json
-from metriclake.tokens import check_bearer
 
 
 class ReplayTerms(msgspec.Struct, forbid_unknown_fields=True):
@@ -66,14 +66,14 @@ class ReplaysAdmin:
         """
         Return all replays, and how far each is.
         """
-        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        check_admin(request, self._key)
         return as_json(await run_in_threadpool(self._listed))
 
     async def begin(self, request: Request) -> Response:
         """
         Begin a replay, say how much it would be, or end one.
         """
-        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        check_admin(request, self._key)
         try:
             body = msgspec.json.decode(await request.body(), type=ReplayTerms)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from metriclake.admin.session import check_admin
 from metriclake.assets import POLICY, SAFE, read_assets, send_asset
 from metriclake.problems import as_json, problem
-from metriclake.tokens import check_bearer
 
 
 class Admin:
@@ -63,12 +63,12 @@ class Admin:
         """
         Tell where every event is.
         """
-        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        check_admin(request, self._key)
         return as_json(await run_in_threadpool(self._status))
 
     async def usage(self, request: Request) -> Response:
         """
         Tell what each tenant's questions took.
         """
-        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        check_admin(request, self._key)
         return as_json(await run_in_threadpool(self._usage))

@@ -17,9 +17,9 @@ from starlette.routing import BaseRoute, Route
 
 from metriclake._errors import InvalidBody
 from metriclake.admin.lake import Enough, clock, span
+from metriclake.admin.session import check_admin
 from metriclake.entry import Span
 from metriclake.problems import as_json
-from metriclake.tokens import check_bearer
 
 
 class PreviewTerms(msgspec.Struct, forbid_unknown_fields=True):
@@ -65,14 +65,14 @@ class RulesAdmin:
         """
         Tell what becomes of a domain event at every rule of its bus.
         """
-        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        check_admin(request, self._key)
         return as_json(await run_in_threadpool(self._explain, await request.body()))
 
     async def preview(self, request: Request) -> Response:
         """
         Run an edited file's rule over archived events, beside the rule in force.
         """
-        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        check_admin(request, self._key)
         try:
             terms = msgspec.json.decode(await request.body(), type=PreviewTerms)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from metriclake.admin.session import check_admin
 from metriclake.problems import as_json
-from metriclake.tokens import check_bearer
 
 _SLICE_TENANTS = 1000
 
@@ -49,12 +49,12 @@ class TenantsAdmin:
         """
         List what the store holds of each tenant: a slice of the answer, with `next` where to go on.
         """
-        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        check_admin(request, self._key)
         return as_json(await run_in_threadpool(self._held, request.query_params.get("after", ""), _SLICE_TENANTS))
 
     async def export(self, request: Request) -> Response:
         """
         Return a tenant's rows as a file.
         """
-        check_bearer(request.headers.get("authorization"), self._key, "admin key")
+        check_admin(request, self._key)
         return await self._export(request, request.path_params["tenant"])

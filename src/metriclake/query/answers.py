@@ -182,9 +182,9 @@ def _encoded(made: Plan, answer: Answer) -> bytes:
     """
     Return an answer as JSON, up to the end of `meta`: `_said` adds the rest.
     """
-    columns = [{"name": column.name, "type": column.type, "unit": column.unit} for column in made.columns]
+    columns = [column.as_json() for column in made.columns]
     encoded = msgspec.json.encode(
-        {"columns": columns, "rows": arrange(made, answer), "meta": {**_covered(made), "rollup": answer.rolled}}
+        {"columns": columns, "rows": arrange(made, answer), "meta": {**covered(made), "rollup": answer.rolled}}
     )
     return encoded.removesuffix(b"}}")
 
@@ -206,7 +206,7 @@ def _either(found: Found, began: float) -> bytes:
     return _said(found, began) if wrong is None else msgspec.json.encode(refusal(wrong))
 
 
-def _covered(made: Plan) -> dict[str, Any]:
+def covered(made: Plan) -> dict[str, Any]:
     """
     Return what of time an answer covers.
     """

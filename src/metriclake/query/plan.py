@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from metriclake._errors import Fault, InvalidQuestion
 from metriclake.query import intervals
@@ -32,6 +33,12 @@ class Column:
     name: str
     type: str
     unit: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        Return the column as answers name it.
+        """
+        return {"name": self.name, "type": self.type, "unit": self.unit}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from metriclake.store.catalogue import Catalogue, Metric, Place
 from metriclake.store.changes import ChangesReader
 from metriclake.store.engine import EXPORTERS, READERS, Engine, fsync_folder
 from metriclake.store.export import ExportReader, Extract
+from metriclake.store.fleet import FleetReader, FleetSelection, FleetView
 from metriclake.store.formats import ArrowFormat, CsvFormat, Format, NdjsonFormat, ParquetFormat
 from metriclake.store.holdings import Holding, holdings
 from metriclake.store.load import Arrival, Loader, Outcome
-from metriclake.store.reader import TenantReader
+from metriclake.store.reader import Origin, TenantReader
 from metriclake.store.recounted import RowCount
 from metriclake.store.rollups.builder import Rollups
 from metriclake.store.rollups.sets import RollupSets
@@ -47,6 +48,9 @@ __all__ = [
     "Engine",
     "ExportReader",
     "Extract",
+    "FleetReader",
+    "FleetSelection",
+    "FleetView",
     "Format",
     "Holding",
     "Loader",
@@ -55,6 +59,7 @@ __all__ = [
     "NdjsonFormat",
     "Operation",
     "Operator",
+    "Origin",
     "Outcome",
     "ParquetFormat",
     "Place",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,6 +39,23 @@ TELLING_TABLES = ("mutations", "processes")
 """The engine's own tables that hold our statements, which name tenants: it shows them empty too."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """
+    Where rows come from: the number of a lake object and the pipeline file's version; how many, from when to when.
+
+    `event_ids` are of a few of them.
+    """
+
+    object: int
+    version: int
+    rows: int
+    first: datetime
+    last: datetime
+    event_ids: tuple[str, ...]
 
 
 class TenantReader:
@@ -99,7 +116,7 @@ class TenantReader:
             statement,
             Bounds(),
         )
-        return {name: _metric(name, first, last, fields) for name, first, last, fields in rows}
+        return {name: metric_of(name, first, last, fields) for name, first, last, fields in rows}
 
     def known(self) -> dict[str, Metric]:
         """
@@ -115,7 +132,7 @@ class TenantReader:
         """
         statement = Statement()
         text = self._text(selection, statement)
-        return _answer(self._read(text.sql(), statement), text)
+        return answer_of(self._read(text.sql(), statement), text)
 
     def select_all(self, selections: Sequence[Selection]) -> list[Answer]:
         """
@@ -130,7 +147,21 @@ class TenantReader:
         rows: list[list[tuple[Any, ...]]] = [[] for _ in selections]
         for number, *row in found:
             rows[number].append(tuple(row))
-        return [_answer(_own(part, text.selection), text) for part, text in zip(rows, texts, strict=True)]
+        return [answer_of(_own(part, text.selection), text) for part, text in zip(rows, texts, strict=True)]
+
+    def origins(self, selection: Selection, most: int) -> list[Origin]:
+        """
+        Return which lake objects brought a selection's rows, the last `most` of them first.
+
+        Raises QuestionTooLarge as `select` does.
+        """
+        statement = Statement()
+        text = SelectionText(selection, self._catalogue, self._tenant, statement)
+        found = self._read(text.origins(most, _SAMPLES), statement)
+        return [
+            Origin(number, version, rows, first, last, tuple(sample))
+            for number, version, rows, first, last, sample in found
+        ]
 
     def narrowed(self, parts: int) -> TenantReader:
         """
@@ -199,7 +230,7 @@ class TenantReader:
         return filters | {f"system.{table}": "0" for table in TELLING_TABLES}
 
     def _settings(self, bounds: Bounds | None = None) -> dict[str, Any]:
-        filters = (f"'{table}': '{_escaped(condition)}'" for table, condition in self._filters().items())
+        filters = (f"'{table}': '{escaped(condition)}'" for table, condition in self._filters().items())
         return {
             "additional_table_filters": "{" + ", ".join(filters) + "}",
             "readonly": 1,
@@ -209,7 +240,10 @@ class TenantReader:
         }
 
 
-def _escaped(condition: str) -> str:
+def escaped(condition: str) -> str:
+    """
+    Return a condition as it stands within the text of a setting.
+    """
     return condition.replace("\\", "\\\\").replace("'", "\\'")
 
 
@@ -223,7 +257,7 @@ def _own(rows: Sequence[tuple[Any, ...]], selection: Selection) -> list[tuple[An
     return [(*(row[index] for index in kept), *row[-2:]) for row in rows]
 
 
-def _answer(found: Sequence[tuple[Any, ...]], text: SelectionText) -> Answer:
+def answer_of(found: Sequence[tuple[Any, ...]], text: SelectionText) -> Answer:
     """
     Return an answer: the rows of each period, moments of seconds, and one value of the two that stand for it.
     """
@@ -236,11 +270,11 @@ def _answer(found: Sequence[tuple[Any, ...]], text: SelectionText) -> Answer:
             if (start := moments.get(key[0])) is None:
                 start = moments[key[0]] = datetime.fromtimestamp(key[0], UTC)
             key[0] = start
-        period.append((*key, _value(whole, value)))
+        period.append((*key, value_of(whole, value)))
     return Answer(*periods, rolled=text.rolled)
 
 
-def _value(whole: int | None, value: float | None) -> float | None:
+def value_of(whole: int | None, value: float | None) -> float | None:
     """
     Return the integer where there is one; what is no number is null, as an overflow is.
     """
@@ -249,7 +283,10 @@ def _value(whole: int | None, value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _metric(name: str, first: datetime, last: datetime, fields: Sequence[tuple[str, str, str]]) -> Metric:
+def metric_of(name: str, first: datetime, last: datetime, fields: Sequence[tuple[str, str, str]]) -> Metric:
+    """
+    Return a metric of its fields, each a kind, a name and a type.
+    """
     measures: dict[str, tuple[str, ...]] = {}
     for kind, field_name, type_name in fields:
         if kind == MEASURE:

@@ -75,6 +75,21 @@ class SelectionText:
         columns = {"question": str(number), **_NO_KEYS, **{f"g{index}": "''" for index in range(groups)}}
         return self._select({**columns, **keys, **self._values()}, ", ".join(keys))
 
+    def origins(self, most: int, samples: int) -> str:
+        """
+        Return the statement of which lake objects the rows come from, the last ones first.
+        """
+        columns = {
+            "object": "object",
+            "version": "version",
+            "amount": "count()",
+            "first": "min(time)",
+            "last": "max(time)",
+            "sample": f"arraySort(groupUniqArray({samples:d})(event_id))",
+        }
+        select = self._select(columns, "object, version")
+        return f"{select} ORDER BY object DESC, version DESC LIMIT {self._bind(most, 'UInt64')}"
+
     def _select(self, columns: Mapping[str, str], keys: str) -> str:
         named = ", ".join(f"{text} AS {name}" for name, text in columns.items())
         return f"SELECT {named} {self._rows(self._times())}{f' GROUP BY {keys}' if keys else ''}"
@@ -125,12 +140,18 @@ class SelectionText:
         """
         selection = self._selection
         conditions = [
-            f"tenant = {self._bind(self._tenant)}",
+            *self._whose(),
             f"metric = {self._bind(selection.metric)}",
             times,
             *(self._conditions.text(condition) for condition in selection.conditions),
         ]
         return f"FROM {DATABASE}.metrics WHERE {' AND '.join(conditions)}"
+
+    def _whose(self) -> list[str]:
+        """
+        Return the condition of the tenant.
+        """
+        return [f"tenant = {self._bind(self._tenant)}"]
 
     def _times(self) -> str:
         """

@@ -1,87 +1,116 @@
 /**
- * The internal page: asks for the status with the admin key, and shows it as tables.
+ * The internal page: health, tenants, questions over all of them, rules, catalogue.
  *
- * The key comes in the fragment or the form, is kept for this tab, and is only ever sent as a bearer header.
+ * The admin key comes in the fragment or the form and goes into a session, a cookie that this script cannot read; it is
+ * kept nowhere here. Every request bears a header that no other origin's page can send.
  */
 
-const PLACE = "metriclake/admin";
+import { element, found, number, say, table, words } from "./parts.js";
+import { ask, begin, end } from "./session.js";
+import { showCatalogue, showFleet } from "./fleet.js";
+import { showRules } from "./rules.js";
+import { showTenants } from "./tenants.js";
+
 const EVERY_MS = 2000;
 const STORE = ["stored", "duplicate", "conflict", "expired", "deleted", "dead", "waiting"];
 const DELIVERY = ["delivered", "dead", "waiting", "not_mapped"];
 const STREAM = ["received", "in_flight", "held", "rejected", "laked"];
+const PLACES = { health: showHealth, tenants: showTenants, fleet: showFleet, rules: showRules, catalogue: showCatalogue };
 
-const found = (id) => document.getElementById(id);
-const number = new Intl.NumberFormat();
-
-let key = takeKey();
 let timer = 0;
+let last = null;
 
 found("login").addEventListener("submit", (event) => {
   event.preventDefault();
-  key = found("key").value.trim();
-  sessionStorage.setItem(PLACE, key);
-  refresh();
+  logIn(found("key").value.trim());
 });
-document.addEventListener("visibilitychange", refresh);
-refresh();
+found("logout").addEventListener("click", async () => {
+  await end();
+  askForKey("Logged out.");
+});
+document.addEventListener("visibilitychange", () => place() === "health" && show());
+window.addEventListener("hashchange", arrive);
+arrive();
 
-/** Takes the key out of the address bar, or the tab's memory. */
-function takeKey() {
-  const arrived = new URLSearchParams(location.hash.slice(1)).get("key");
-  if (arrived) {
-    sessionStorage.setItem(PLACE, arrived);
+/** Takes a key out of the address bar, or shows the part that the address names. */
+function arrive() {
+  const key = new URLSearchParams(location.hash.slice(1)).get("key");
+  if (key) {
     history.replaceState(null, "", location.pathname);
+    logIn(key);
+    return;
   }
-  return arrived ?? sessionStorage.getItem(PLACE);
+  show();
 }
 
-async function refresh() {
+async function logIn(key) {
+  const answer = await begin(key);
+  found("key").value = "";
+  if (answer.ok) {
+    show();
+  } else {
+    askForKey((await answer.json()).detail);
+  }
+}
+
+function place() {
+  const named = location.hash.slice(1);
+  return Object.hasOwn(PLACES, named) ? named : "health";
+}
+
+async function show() {
   clearTimeout(timer);
   if (document.hidden) {
     return;
   }
-  if (!key) {
-    askForKey("Give the admin key.");
-    return;
-  }
+  const wanted = place();
   try {
-    const [answer, dead] = await Promise.all([ask("status"), ask("deadletters")]);
-    const body = await answer.json();
-    if (answer.status === 401) {
-      sessionStorage.removeItem(PLACE);
-      key = null;
-      askForKey(body.detail);
+    const status = await ask("status");
+    found("login").hidden = true;
+    found("places").hidden = false;
+    say("verdict", status.balanced ? "The books balance." : "The books do not balance.", !status.balanced);
+    for (const section of document.querySelectorAll("[data-place]")) {
+      section.hidden = section.id !== wanted;
+    }
+    for (const link of document.querySelectorAll("nav a")) {
+      link.toggleAttribute("aria-current", link.hash === `#${wanted}`);
+    }
+    await PLACES[wanted](status);
+  } catch (error) {
+    if (error.status === 401) {
+      askForKey(error.message);
       return;
     }
-    show(body);
-    showLetters((await dead.json()).groups);
-  } catch {
-    verdict("The server does not answer. Trying again …", true);
+    say("verdict", error.status ? error.message : "The server does not answer. Trying again …", true);
   }
-  timer = setTimeout(refresh, EVERY_MS);
-}
-
-function ask(what, body) {
-  const headers = { Authorization: `Bearer ${key}` };
-  const sent = body ? { method: "POST", body: JSON.stringify(body) } : {};
-  return fetch(new URL(`../v1/admin/${what}`, import.meta.url), { headers, ...sent });
+  if (wanted === "health") {
+    timer = setTimeout(show, EVERY_MS);
+  }
 }
 
 function askForKey(why) {
+  clearTimeout(timer);
   found("login").hidden = false;
-  found("facts").hidden = true;
-  verdict(why, false);
+  found("places").hidden = true;
+  for (const section of document.querySelectorAll("[data-place]")) {
+    section.hidden = true;
+  }
+  say("verdict", why);
 }
 
-function verdict(text, wrong) {
-  found("verdict").textContent = text;
-  found("verdict").className = wrong ? "wrong" : "";
+/** Says how many events were accepted a second since the page looked last. */
+function showPace({ accepted }) {
+  const now = { accepted, at: performance.now() };
+  if (last && now.at > last.at) {
+    const pace = (accepted - last.accepted) / ((now.at - last.at) / 1000);
+    say("pace", `${number.format(Math.round(pace))} domain events a second accepted.`);
+  }
+  last = now;
 }
 
-function show(status) {
-  found("login").hidden = true;
-  found("facts").hidden = false;
-  verdict(status.balanced ? "The books balance." : "The books do not balance.", !status.balanced);
+async function showHealth(status) {
+  showPace(status.domain_events);
+  const [dead, refused] = await Promise.all([ask("deadletters"), reasons()]);
   table(
     "stages",
     ["stage", "waiting", "seconds behind"],
@@ -101,6 +130,23 @@ function show(status) {
     ]),
   );
   found("failures").replaceChildren(...status.failures.map((text) => element("li", text, "wrong")));
+  say("refused", refused.length > 0 ? "metriclake errors show prints them." : "None.");
+  table("errors", refused.length > 0 ? ["reason", "records"] : [], refused);
+  showLetters(dead.groups);
+}
+
+/** Returns how many records were refused by each reason, all slices of the answer together. */
+async function reasons() {
+  const sums = new Map();
+  let after = "";
+  do {
+    const part = await ask(`errors?${new URLSearchParams({ after })}`);
+    for (const { reason, records } of part.groups) {
+      sums.set(reason, (sums.get(reason) ?? 0) + records);
+    }
+    after = part.next;
+  } while (after);
+  return [...sums];
 }
 
 /** Shows what became of each destination's metric events: the sums of its books. */
@@ -121,7 +167,7 @@ function showLetters(groups) {
   if (groups.length > 0) {
     found("outside").hidden = false;
   }
-  const heads = ["destination", "reason", "tenant", "metric", "state", "letters", "newest", ""];
+  const heads = ["destination", "reason", "tenant", "metric", "state", "letters", "newest", "again"];
   table(
     "letters",
     groups.length > 0 ? heads : [],
@@ -143,56 +189,18 @@ function redriving({ destination, reason, tenant, metric }) {
     let after = 0;
     let letters = 0;
     do {
-      const answer = await ask("deadletters/redrive", { destination, reason, tenant, metric, after });
-      const body = await answer.json();
-      if (!answer.ok) {
-        found("redriven").textContent = body.detail;
+      let body;
+      try {
+        body = await ask("deadletters/redrive", { destination, reason, tenant, metric, after });
+      } catch (error) {
+        found("redriven").textContent = error.message;
         return;
       }
       letters += body.letters;
       after = body.next;
     } while (after);
     found("redriven").textContent = `${number.format(letters)} of ${destination} are tried again.`;
-    refresh();
+    show();
   });
   return button;
-}
-
-function table(id, heads, rows) {
-  const head = element("tr");
-  head.append(...heads.map((text, index) => element("th", text, kind(rows[0]?.[index]))));
-  const lines = rows.map((row) => {
-    const line = element("tr");
-    line.append(...row.map((value) => (value instanceof Node ? cell(value) : element("td", text(value), kind(value)))));
-    return line;
-  });
-  found(id).replaceChildren(head, ...lines);
-}
-
-function cell(node) {
-  const made = element("td");
-  made.append(node);
-  return made;
-}
-
-function element(name, content = "", className = "") {
-  const made = document.createElement(name);
-  made.textContent = content;
-  made.className = className;
-  return made;
-}
-
-function text(value) {
-  return typeof value === "number" ? number.format(value) : value;
-}
-
-function kind(value) {
-  if (typeof value !== "number") {
-    return "name";
-  }
-  return value === 0 ? "nothing" : "";
-}
-
-function words(name) {
-  return name.replaceAll("_", " ");
 }

@@ -1,0 +1,77 @@
+"""
+What the internal page asks to look around: the catalogue of all tenants, and a token to see what one of them sees.
+
+Whoever looks as a tenant leaves a line in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from metriclake._errors import InvalidBody, MetriclakeError
+from metriclake.admin.session import check_admin
+from metriclake.event import is_tenant_id
+from metriclake.problems import as_json
+
+_LOG = logging.getLogger(__name__)
+
+
+class ViewTerms(msgspec.Struct, forbid_unknown_fields=True):
+    """
+    The body of a view: as whom.
+    """
+
+    tenant: str
+
+
+class ViewingAdmin:
+    """
+    The admin routes by which one looks around.
+    """
+
+    def __init__(self, admin_key: str, catalogue: Callable[[], dict[str, Any]], mint: Callable[[str], str]) -> None:
+        """
+        `catalogue` describes the metrics of all tenants, `mint` returns a short token for one tenant.
+        """
+        self._key = admin_key
+        self._catalogue = catalogue
+        self._mint = mint
+
+    def routes(self) -> list[BaseRoute]:
+        """
+        Return the routes.
+        """
+        return [
+            Route("/v1/admin/catalog", self.catalog, methods=["GET"]),
+            Route("/v1/admin/view-as", self.view, methods=["POST"]),
+        ]
+
+    async def catalog(self, request: Request) -> Response:
+        """
+        List the metrics of all tenants, and the measures that have drifted.
+        """
+        check_admin(request, self._key)
+        return as_json(await run_in_threadpool(self._catalogue))
+
+    async def view(self, request: Request) -> Response:
+        """
+        Return a token of a tenant, and say in the log that somebody looks as it.
+        """
+        check_admin(request, self._key)
+        try:
+            terms = msgspec.json.decode(await request.body(), type=ViewTerms)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidBody("a view is an object with `tenant`") from error
+        if not is_tenant_id(terms.tenant):
+            raise MetriclakeError("`tenant` is not a tenant id")
+        client = "" if request.client is None else request.client.host
+        _LOG.warning("the internal page views as a tenant", extra={"tenant": terms.tenant, "client": client})
+        return as_json({"tenant": terms.tenant, "token": self._mint(terms.tenant)})
