@@ -4,9 +4,12 @@ The HTTP of twins, byte by byte.
 
 from __future__ import annotations
 
+import gc
 import socket
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 
@@ -146,3 +149,29 @@ def test_the_end_hangs_up(echo: Echo) -> None:
         echo.loopback.stop()
         with suppress(ConnectionResetError):
             assert connection.recv(1) == b""
+
+
+def test_the_end_hangs_up_what_was_just_accepted(echo: Echo) -> None:
+    """
+    Connections that wait to be accepted when the end comes are ended as the others are.
+    """
+    loop = echo.loopback._loop  # held up, so that connections and the end are seen in one turn
+    assert loop is not None
+    held, go = threading.Event(), threading.Event()
+    loop.call_soon_threadsafe(held.set)
+    loop.call_soon_threadsafe(go.wait, 5)
+    assert held.wait(5)
+    with ExitStack() as opened:
+        connections = [
+            opened.enter_context(closing(socket.create_connection(("127.0.0.1", echo.loopback.port), timeout=5)))
+            for _ in range(10)
+        ]
+        ending = threading.Thread(target=echo.loopback.stop)
+        ending.start()
+        time.sleep(0.1)
+        go.set()
+        ending.join()
+        for connection in connections:
+            with suppress(ConnectionResetError):
+                assert connection.recv(1) == b""
+    gc.collect()

@@ -141,13 +141,25 @@ class Loopback:
 
     async def _hang_up(self) -> None:
         self.listening = False
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        server, self._server = self._server, None
+        if server is not None:
+            await self._accept_no_more(server)
+            server.close()
         # Some turns of the loop: what was being accepted becomes a connection, and the transports close their sockets.
         for _ in range(_TURNS):
             for connection in tuple(self.connections):
                 connection.hang_up()
+            await asyncio.sleep(0)
+
+    @staticmethod
+    async def _accept_no_more(server: asyncio.Server) -> None:
+        """
+        Let what was just accepted become connections: in a server that is closed meanwhile they would be nobody's.
+        """
+        loop = asyncio.get_running_loop()
+        for listener in server.sockets:
+            loop.remove_reader(listener.fileno())
+        for _ in range(_TURNS):
             await asyncio.sleep(0)
 
 
