@@ -269,6 +269,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     backfill: Backfilled | None = None
 
 
+_MANIFESTS = msgspec.json.Decoder(Manifest)
+
+
 def backfill_mark(rule: str) -> str:
     """
     Return what the names of a backfill's objects have in addition to their batch's.
@@ -288,7 +291,7 @@ def decode_manifest(path: str, content: bytes) -> Manifest:
     Read a manifest; raises LakeError where it is not one.
     """
     try:
-        manifest = msgspec.json.decode(content, type=Manifest)
+        manifest = _MANIFESTS.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise LakeError(f"the manifest {path} cannot be read: it is torn or of a newer version") from error
     if manifest.format > FORMAT:

@@ -122,7 +122,7 @@ def _deliveries(lines: list[bytes], secret: str) -> Iterator[_Post]:
     seen: Counter[bytes] = Counter()
     for index, line in enumerate(lines):
         try:
-            recorded = msgspec.json.decode(line, type=_Recorded)
+            recorded = _RECORDED.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise MetriclakeError(f"line {index + 1} is not a recorded delivery: {error}; nothing was sent") from error
         digest = hashlib.sha256(line).digest()
@@ -144,6 +144,9 @@ class _Recorded(msgspec.Struct):
 
     event: str
     payload: msgspec.Raw
+
+
+_RECORDED = msgspec.json.Decoder(_Recorded)
 
 
 def _lines(file: str) -> Iterator[bytes]:

@@ -43,6 +43,9 @@ class BackfillTerms(msgspec.Struct, forbid_unknown_fields=True):
     after: str = ""
 
 
+_TERMS = msgspec.json.Decoder(BackfillTerms)
+
+
 class BackfillAdmin:
     """
     The admin route of one server's backfills.
@@ -67,7 +70,7 @@ class BackfillAdmin:
         """
         check_admin(request, self._key)
         try:
-            terms = msgspec.json.decode(await request.body(), type=BackfillTerms)
+            terms = _TERMS.decode(await request.body())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidBody(str(error)) from error
         arrived = span(terms.start, terms.end)

@@ -38,6 +38,9 @@ class LettersTerms(msgspec.Struct, forbid_unknown_fields=True):
     after: int = 0
 
 
+_TERMS = msgspec.json.Decoder(LettersTerms)
+
+
 class LettersAdmin:
     """
     The admin routes of one server's dead letters.
@@ -100,7 +103,7 @@ class LettersAdmin:
     async def _change(self, request: Request, state: LetterState) -> Response:
         self._checked(request)
         try:
-            body = msgspec.json.decode(await request.body() or b"{}", type=LettersTerms)
+            body = _TERMS.decode(await request.body() or b"{}")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidBody(str(error)) from error
         which = WhichLetters(

@@ -43,6 +43,9 @@ class RetryTerms(msgspec.Struct, forbid_unknown_fields=True):
     after: str = ""
 
 
+_TERMS = msgspec.json.Decoder(RetryTerms)
+
+
 class LakeAdmin:
     """
     The admin routes of one server's lake.
@@ -108,7 +111,7 @@ class LakeAdmin:
         """
         self._asked(request)
         try:
-            body = msgspec.json.decode(await request.body() or b"{}", type=RetryTerms)
+            body = _TERMS.decode(await request.body() or b"{}")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidBody(str(error)) from error
         which = Which(_reason(body.reason), body.tenant, span(body.start, body.end))

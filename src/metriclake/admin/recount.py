@@ -29,6 +29,9 @@ class RecountTerms(msgspec.Struct, forbid_unknown_fields=True):
     after: str = ""
 
 
+_TERMS = msgspec.json.Decoder(RecountTerms)
+
+
 class RecountAdmin:
     """
     The admin route of one server's recount.
@@ -53,7 +56,7 @@ class RecountAdmin:
         """
         check_admin(request, self._key)
         try:
-            terms = msgspec.json.decode(await request.body() or b"{}", type=RecountTerms)
+            terms = _TERMS.decode(await request.body() or b"{}")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidBody(str(error)) from error
         return as_json(await run_in_threadpool(self._recount, terms.moment, terms.after, clock()))

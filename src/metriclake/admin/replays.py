@@ -33,6 +33,9 @@ class ReplayTerms(msgspec.Struct, forbid_unknown_fields=True):
     stop: bool = False
 
 
+_TERMS = msgspec.json.Decoder(ReplayTerms)
+
+
 class ReplaysAdmin:
     """
     The admin routes of one server's replays.
@@ -75,7 +78,7 @@ class ReplaysAdmin:
         """
         check_admin(request, self._key)
         try:
-            body = msgspec.json.decode(await request.body(), type=ReplayTerms)
+            body = _TERMS.decode(await request.body())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidBody(str(error)) from error
         if body.stop:

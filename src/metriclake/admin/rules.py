@@ -34,6 +34,9 @@ class PreviewTerms(msgspec.Struct, forbid_unknown_fields=True):
     after: str = ""
 
 
+_TERMS = msgspec.json.Decoder(PreviewTerms)
+
+
 class RulesAdmin:
     """
     The admin routes of one server's rules.
@@ -74,7 +77,7 @@ class RulesAdmin:
         """
         check_admin(request, self._key)
         try:
-            terms = msgspec.json.decode(await request.body(), type=PreviewTerms)
+            terms = _TERMS.decode(await request.body())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidBody(str(error)) from error
         arrived = span(terms.start, terms.end)

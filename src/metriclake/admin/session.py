@@ -39,6 +39,9 @@ class LoginTerms(msgspec.Struct, forbid_unknown_fields=True):
     key: str
 
 
+_TERMS = msgspec.json.Decoder(LoginTerms)
+
+
 def check_admin(request: Request, key: str) -> None:
     """
     Check that a request bears the admin key, or is the internal page's with a session. Raises InvalidToken.
@@ -106,7 +109,7 @@ class Sessions:
         if request.headers.get(PAGE_HEADER) is None:
             raise InvalidToken(f"a session is begun by the internal page: the header {PAGE_HEADER} is missing")
         try:
-            terms = msgspec.json.decode(await request.body(), type=LoginTerms)
+            terms = _TERMS.decode(await request.body())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidBody("a login is an object with `key`") from error
         check_bearer(f"Bearer {terms.key}", self._key, "admin key")

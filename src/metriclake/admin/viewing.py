@@ -32,6 +32,9 @@ class ViewTerms(msgspec.Struct, forbid_unknown_fields=True):
     tenant: str
 
 
+_TERMS = msgspec.json.Decoder(ViewTerms)
+
+
 class ViewingAdmin:
     """
     The admin routes by which one looks around.
@@ -67,7 +70,7 @@ class ViewingAdmin:
         """
         check_admin(request, self._key)
         try:
-            terms = msgspec.json.decode(await request.body(), type=ViewTerms)
+            terms = _TERMS.decode(await request.body())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidBody("a view is an object with `tenant`") from error
         if not is_tenant_id(terms.tenant):

@@ -255,6 +255,10 @@ class _Event(msgspec.Struct):
     properties: dict[str, str]
 
 
+_COMPANIES = msgspec.json.Decoder(_Company)
+_EVENTS = msgspec.json.Decoder(_Event)
+
+
 def own_name(name: str) -> str:
     """
     Return a name as HubSpot's own are: small letters, digits and _, beginning with a letter.
@@ -269,7 +273,7 @@ def merged(records: Sequence[Record]) -> list[Input]:
     """
     found: dict[str, Input] = {}
     for index in sorted(range(len(records)), key=lambda index: (records[index].time, index)):
-        company = msgspec.json.decode(records[index].body, type=_Company)
+        company = _COMPANIES.decode(records[index].body)
         known = found.setdefault(company.id, Input(company.id, company.key, {}, []))
         known.properties.update(company.properties)
         known.of.append(index)
@@ -301,7 +305,7 @@ def event_fault(record: Record) -> Fate | None:
     """
     Return why an event would make HubSpot refuse its whole batch.
     """
-    properties = msgspec.json.decode(record.body, type=_Event).properties
+    properties = _EVENTS.decode(record.body).properties
     if len(properties) > MOST_PROPERTIES:
         detail = f"{len(properties)} properties, of at most {MOST_PROPERTIES}: name those that go there"
         return Fate(Verdict.REJECTED, "too-many-properties", detail)

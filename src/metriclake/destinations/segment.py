@@ -211,6 +211,9 @@ class _Call(msgspec.Struct):
     traits: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+_BODIES = msgspec.json.Decoder(_Call)
+
+
 def _envelope(integrations: Mapping[str, bool]) -> tuple[bytes, bytes]:
     """
     Return what stands before and after the calls: said once, and meant for each of them.
@@ -229,7 +232,7 @@ def _nobody(tenant: str) -> str:
 
 
 def _traits(record: Record) -> bytes:
-    return bytes(msgspec.json.decode(record.body, type=_Call).traits)
+    return bytes(_BODIES.decode(record.body).traits)
 
 
 def _fault(record: Record) -> Fate | None:
@@ -239,7 +242,7 @@ def _fault(record: Record) -> Fate | None:
     if len(record.body) > MOST_CALL_BYTES:
         return Fate(Verdict.REJECTED, "too-large", f"a call has {len(record.body)} bytes, of at most {MOST_CALL_BYTES}")
     try:
-        call = msgspec.json.decode(record.body, type=_Call)
+        call = _BODIES.decode(record.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return Fate(Verdict.REJECTED, "malformed", "it is no call of Segment's")
     if not call.message_id or len(call.message_id) >= ID_CHARACTERS:

@@ -78,6 +78,7 @@ _REMEMBERED_MICROS = 7 * 86_400 * 1_000_000
 _FORGOTTEN_AT_ONCE = 10_000
 _ASKED_AT_ONCE = 500
 _MOST_ATTEMPTS = 20
+_ATTEMPTS = msgspec.json.Decoder(list[Attempt])
 _LETTERS = """
 SELECT dead_letters.number, reader, announcements.object, dead_letters.object, line, tenant, metric, kind, record,
   reason, attempts, first_at, counted, last_at, state
@@ -438,11 +439,11 @@ def _where(which: WhichLetters) -> tuple[str, tuple[Any, ...]]:
 def _letter(row: Sequence[Any]) -> DeadLetter:
     number, reader, path, announced, line, tenant, metric, kind, record, reason, *about = row
     attempts, first_at, counted, last_at, state = about
-    tried = msgspec.json.decode(attempts, type=list[Attempt])
+    tried = _ATTEMPTS.decode(attempts)
     letter = Letter(announced, line, tenant, metric, kind, record, reason, tried, first_at, bool(counted))
     return DeadLetter(number, reader, path, letter, last_at, LetterState(state))
 
 
 def _tried(before: bytes, more: Iterable[Attempt]) -> bytes:
-    attempts = [*msgspec.json.decode(before, type=list[Attempt]), *more]
+    attempts = [*_ATTEMPTS.decode(before), *more]
     return msgspec.json.encode(attempts[-_MOST_ATTEMPTS:])

@@ -36,6 +36,9 @@ class Asked(msgspec.Struct, forbid_unknown_fields=True):
     time: datetime | None = None
 
 
+_ASKED = msgspec.json.Decoder(Asked)
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """
@@ -146,7 +149,7 @@ def point_of(made: Plan, time: datetime | None) -> Selection:
 
 def _read(body: bytes) -> Asked:
     try:
-        asked = msgspec.json.decode(body, type=Asked)
+        asked = _ASKED.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidBody(str(error)) from error
     if not is_tenant_id(asked.tenant):

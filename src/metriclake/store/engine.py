@@ -8,8 +8,11 @@ One connection runs one statement at a time: readers borrow from a small pool, t
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import queue
+import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +36,7 @@ runs with a nice value of its own keeps that.
 """
 
 _REFUSED = "&%#?"
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
 _ARROW = {"output_format_arrow_string_as_string": 1, "output_format_arrow_compression_method": "none"}
 
 _CONFIG = """<clickhouse>
@@ -83,6 +87,7 @@ class Engine:
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         self._slots = threading.BoundedSemaphore(READERS + EXPORTERS)
         self._writer = self._connect(nice=GIVES_WAY)
+        _end_at_crashes()
         self.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
 
     def _connect(self, nice: int = 0) -> Any:
@@ -221,6 +226,21 @@ class Engine:
                 with contextlib.suppress(Exception):
                     client.close()
             self._all.clear()
+
+
+def _end_at_crashes() -> None:
+    """
+    Have a crash in native code, whosever it is, show where each thread was and end the process, to be started again.
+
+    chDB's own handlers of such signals wait five minutes for a server's log: the process would neither answer nor end.
+    """
+    if sys.__stderr__ is None or threading.current_thread() is not threading.main_thread():
+        return
+    for number in _CRASHES:
+        signal.signal(number, signal.SIG_DFL)
+    faulthandler.disable()  # it would go on to the handlers that it found when it was enabled
+    with contextlib.suppress(ValueError, OSError):  # stderr is closed
+        faulthandler.enable(sys.__stderr__)
 
 
 def _summary(result: Any) -> dict[str, int]:

@@ -35,6 +35,8 @@ What the store's `meta` calls the tiers that no longer hold, and by which rows m
 """
 
 _FSYNC = "fsync_after_insert = 1, fsync_part_directory = 1"
+_TIERS = msgspec.json.Decoder(Tiers)
+_PASSING = msgspec.json.Decoder(list[Tiers])
 _IN_BACKGROUND = {"mutations_sync": 0, "max_query_size": 2**30}
 """A statement may name thousands of tenants."""
 
@@ -145,8 +147,8 @@ def retain(engine: Engine, tiers: Tiers, now: datetime) -> None:
     if noted == wanted:
         return
     if noted is not None:
-        before = msgspec.json.decode(noted, type=Tiers) if noted else None
-        passing = msgspec.json.decode(_meta(engine).get(PASSING, "[]"), type=list[Tiers])
+        before = _TIERS.decode(noted) if noted else None
+        passing = _PASSING.decode(_meta(engine).get(PASSING, "[]"))
         passing += [tiers] if before is None else [before, tiers]
         _note(engine, PASSING, msgspec.json.encode(passing, order="sorted").decode())
         _note(engine, "tiers", "")

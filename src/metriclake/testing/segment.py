@@ -195,7 +195,7 @@ class SegmentTwin(Twin):
 
     def _batch(self, asked: Asked, now: float) -> Verdict:
         try:
-            envelope = msgspec.json.decode(asked.body, type=_Batch)
+            envelope = _BATCHES.decode(asked.body)
             calls = [_call(raw) for raw in envelope.batch]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Verdict(as_json(400, _NO_JSON))
@@ -246,6 +246,9 @@ class _Batch(msgspec.Struct):
     write_key: Any = msgspec.field(name="writeKey", default=None)
     context: Any = None
     integrations: Any = None
+
+
+_BATCHES = msgspec.json.Decoder(_Batch)
 
 
 _CODES = {400: "invalid_request", 404: "not_found", 429: "too_many_requests"}

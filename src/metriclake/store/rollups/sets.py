@@ -34,6 +34,7 @@ _TENANT_COLUMNS = ["set", "tenant", "through", "rows_a_day", "groups_a_day", "si
 _START_KEY = "rollup_start"
 _START_BITS = 32
 _MOST_LOADS = 1000
+_PASSING = msgspec.json.Decoder(tuple[Tiers, ...])
 """Of so many loads it is remembered when they were."""
 
 
@@ -387,7 +388,7 @@ class RollupSets:
         Take note that the tiers are changing.
         """
         with self._lock:
-            self._passing = msgspec.json.decode(self._meta(PASSING, "[]"), type=tuple[Tiers, ...])
+            self._passing = _PASSING.decode(self._meta(PASSING, "[]"))
 
     def passed(self, passing: Sequence[Tiers]) -> None:
         """
