@@ -68,7 +68,6 @@ from metriclake.books import STORE, Books
 from metriclake.connection import Connections, ConnectionTerms, raise_files
 from metriclake.cors import Cors
 from metriclake.crashpoints import arm
-from metriclake.dashboard_specs import DEFAULT, allows
 from metriclake.destinations import (
     DeadLetters,
     DestinationLoop,
@@ -87,6 +86,8 @@ from metriclake.gateway import Allowance, Gateway, Ids, Limiter, Rate, accept_ev
 from metriclake.intake import Intake
 from metriclake.journal import SqliteJournal
 from metriclake.pipeline import FieldSpec, LoadedPipeline, load
+from metriclake.pipeline.dashboard_specs import DEFAULT, allows
+from metriclake.pipeline.spec import duration, size
 from metriclake.problems import as_json, on_error, on_gone, on_http_error, problem
 from metriclake.query import (
     AnswerCache,
@@ -107,7 +108,6 @@ from metriclake.query import (
 from metriclake.repeat import Repeat
 from metriclake.request_id import RequestIds
 from metriclake.rules import Rule, Trap, traps
-from metriclake.spec import duration, size
 from metriclake.store import (
     READERS,
     Bounds,

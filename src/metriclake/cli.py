@@ -49,6 +49,7 @@ from metriclake.event import DropReason
 from metriclake.importing import MOST_BYTES, Wishes, import_template
 from metriclake.lake_commands import check_lake, list_errors, retry_errors, show_errors
 from metriclake.pipeline import json_schema
+from metriclake.pipeline.spec import duration
 from metriclake.plans import faults_of
 from metriclake.query_commands import ask, filter_of, queries_of, question_of
 from metriclake.recount_commands import verify as verified
@@ -56,7 +57,6 @@ from metriclake.rules_commands import explain as explained
 from metriclake.rules_commands import preview as previewed
 from metriclake.rules_commands import test_pattern
 from metriclake.serve import Reached, check_host, listen, log_to_stderr, pipeline_of, reach, run
-from metriclake.spec import duration
 from metriclake.tenant_commands import STDOUT, export_tenant, list_tenants
 from metriclake.tokens import ingest_key, load_keys, mint_tenant
 
