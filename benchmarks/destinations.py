@@ -26,7 +26,6 @@ import httpx
 import msgspec
 
 from metriclake.books import Delta
-from metriclake.destination_specs import KINDS
 from metriclake.destinations.budget import Account
 from metriclake.destinations.delivery import Delivery
 from metriclake.destinations.kinds import destination_of
@@ -35,6 +34,7 @@ from metriclake.destinations.sending import Sender
 from metriclake.destinations.tries import Retrying
 from metriclake.entry import Announcement, Manifest
 from metriclake.journal import SqliteJournal
+from metriclake.pipeline.destination_specs import KINDS
 from metriclake.testing import (
     EventDefinition,
     HubSpotTwin,

@@ -30,25 +30,7 @@ STAGES = frozenset(
     }
 )
 ARROWS = frozenset({("stream", "rules"), ("destinations", "store"), ("query", "store")})
-WIRING = frozenset(
-    {
-        "__main__",
-        "app",
-        "backfill_commands",
-        "plans",
-        "serve",
-        "cli",
-        "cli_output",
-        "deadletter_commands",
-        "demo",
-        "put",
-        "lake_commands",
-        "query_commands",
-        "recount_commands",
-        "tenant_commands",
-        "rules_commands",
-    }
-)
+WIRING = frozenset({"__main__", "app", "plans", "serve", "cli"})
 DRAWERS = frozenset({"utils", "util", "common", "helpers", "helper", "core", "base", "manager", "misc"})
 
 

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from metriclake.cors import Cors
-from metriclake.dashboard_specs import allows, is_origin
+from metriclake.pipeline.dashboard_specs import allows, is_origin
 
 ORIGINS = ["https://app.example.com", "https://*.customer.example", "http://localhost:3000"]
 

@@ -11,9 +11,11 @@ import click
 import msgspec
 import pytest
 
-from metriclake import _config, dashboard_specs, pipeline
+from metriclake import _config
 from metriclake.cli import main
-from metriclake.destination_specs import (
+from metriclake.event import DropReason
+from metriclake.pipeline import dashboard_specs, model
+from metriclake.pipeline.destination_specs import (
     KINDS,
     DestinationSpec,
     HubSpotCompaniesSpec,
@@ -22,8 +24,7 @@ from metriclake.destination_specs import (
     MixpanelAccountSpec,
     RetrySpec,
 )
-from metriclake.event import DropReason
-from metriclake.spec import Spec
+from metriclake.pipeline.spec import Spec
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -50,22 +51,22 @@ def test_every_key_of_the_pipeline_file() -> None:
     """
     text = _text("docs/pipeline-file.md")
     specs = (
-        pipeline.TenantsSpec,
-        pipeline.HttpTenantsSpec,
-        pipeline.SqlTenantsSpec,
-        pipeline.StreamSpec,
-        pipeline.BufferSpec,
-        pipeline.StoreSpec,
-        pipeline.StaySpec,
-        pipeline.DiskSpec,
-        pipeline.GatewaySpec,
-        pipeline.LimitSpec,
-        pipeline.QuerySpec,
-        pipeline.QuestionsSpec,
-        pipeline.TenantQuestionsSpec,
-        pipeline.MetricSpec,
-        pipeline.FieldSpec,
-        pipeline.Pipeline,
+        model.TenantsSpec,
+        model.HttpTenantsSpec,
+        model.SqlTenantsSpec,
+        model.StreamSpec,
+        model.BufferSpec,
+        model.StoreSpec,
+        model.StaySpec,
+        model.DiskSpec,
+        model.GatewaySpec,
+        model.LimitSpec,
+        model.QuerySpec,
+        model.QuestionsSpec,
+        model.TenantQuestionsSpec,
+        model.MetricSpec,
+        model.FieldSpec,
+        model.Pipeline,
         dashboard_specs.TileSpec,
         dashboard_specs.DashboardSpec,
         dashboard_specs.EmbeddingSpec,

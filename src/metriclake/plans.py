@@ -20,9 +20,9 @@ import yaml
 
 from metriclake._errors import Fault, InvalidPattern, InvalidPipeline, InvalidTransform
 from metriclake.pipeline import LoadedPipeline, MetricSpec, parse
+from metriclake.pipeline.spec import duration
 from metriclake.prefix import layout
 from metriclake.rules import MetricInput, Pattern, Rule, RuleSet, Transform
-from metriclake.spec import duration
 from metriclake.stream import SUFFIXES, Plan, serve
 
 COMPOSER = (sys.executable, "-m", "metriclake.plans")

@@ -13,7 +13,8 @@ import pytest
 
 from metriclake._config import DataDirectory
 from metriclake._errors import DataDirectoryInUse
-from metriclake.app import _locked, running
+from metriclake.app import running
+from metriclake.app.data_directory import locked
 
 
 def test_a_fresh_data_directory_is_its_owners_alone(tmp_path: Path) -> None:
@@ -21,7 +22,7 @@ def test_a_fresh_data_directory_is_its_owners_alone(tmp_path: Path) -> None:
     What customers' events say is in it: nobody else on the machine may look.
     """
     data = DataDirectory(tmp_path / "below" / "data")
-    with _locked(data):
+    with locked(data):
         assert stat.S_IMODE(data.root.stat().st_mode) == 0o700
 
 
@@ -33,9 +34,9 @@ def test_a_command_that_looks_for_a_server_does_not_keep_one_from_starting(tmp_p
     with data.lock.open("a+") as look:
         fcntl.flock(look, fcntl.LOCK_SH | fcntl.LOCK_NB)
         threading.Timer(0.05, fcntl.flock, (look, fcntl.LOCK_UN)).start()
-        with _locked(data):
+        with locked(data):
             assert running(data) is None
-            with pytest.raises(DataDirectoryInUse, match="another --data"), _locked(data):
+            with pytest.raises(DataDirectoryInUse, match="another --data"), locked(data):
                 pass
 
 
@@ -45,5 +46,5 @@ def test_address_of_a_server_that_was_killed_is_forgotten_at_the_next_start(tmp_
     """
     data = DataDirectory(tmp_path)
     data.lock.write_text('{"pid": 1, "url": "http://127.0.0.1:1"}', encoding="utf-8")
-    with _locked(data):
+    with locked(data):
         assert running(data) is None

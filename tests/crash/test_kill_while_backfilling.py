@@ -20,7 +20,7 @@ import pytest
 
 from app.server import Commands, Running
 from crash.process import Process
-from metriclake.backfill_commands import backfill
+from metriclake.cli.backfill_commands import backfill_metric
 from metriclake.samples import history
 from metriclake.serve import Reached
 
@@ -131,7 +131,7 @@ def beside(running: Running, metric: str) -> dict[str, Any]:
 
     async def work() -> dict[str, Any]:
         async with httpx.AsyncClient(base_url=running.client.base_url, timeout=60) as client:
-            return await backfill(Reached(client, running.keys), {"metric": metric, "dry_run": False})
+            return await backfill_metric(Reached(client, running.keys), {"metric": metric, "dry_run": False})
 
     return asyncio.run(work())
 

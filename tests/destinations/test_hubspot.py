@@ -15,9 +15,9 @@ import pytest
 
 from contracts.destination import SECRET, DestinationContract
 from destinations.metric_events import SECONDS, TIME, an_event, batch_of, verdicts
-from metriclake.destination_specs import HubSpotSpec
 from metriclake.destinations import Batch, Destination, Repeats, Verdict
 from metriclake.destinations.hubspot import COMPANIES, EVENTS, HubSpotDestination, own_name
+from metriclake.pipeline.destination_specs import HubSpotSpec
 from metriclake.testing import Clock, Drop, EventDefinition, HubSpotLimits, HubSpotTwin, Refuse, Status, Twin
 
 KPIS = {"scans": {"properties": {"open_findings": "data.count", "name": "metadata.tenant_name"}}}

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from metriclake.destination_specs import KINDS, DestinationSpec
 from metriclake.destinations import Destination
 from metriclake.destinations.kinds import destination_of
+from metriclake.pipeline.destination_specs import KINDS, DestinationSpec
 
 HERE = Path(__file__).parent
 LEAST: dict[str, dict[str, Any]] = {

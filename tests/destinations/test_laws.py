@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from contracts.destination import batches
 from destinations.metric_events import SECONDS
-from metriclake.destination_specs import HubSpotEventsSpec, HubSpotSpec, MixpanelSpec, SegmentSpec, WebhookSpec
 from metriclake.destinations import Destination, Verdict
 from metriclake.destinations.hubspot import HubSpotDestination, own_name
 from metriclake.destinations.mixpanel import MixpanelDestination
 from metriclake.destinations.segment import SegmentDestination
 from metriclake.destinations.webhook import WebhookDestination
 from metriclake.event import Measure, MetricEvent, is_field_name, is_tenant_id
+from metriclake.pipeline.destination_specs import HubSpotEventsSpec, HubSpotSpec, MixpanelSpec, SegmentSpec, WebhookSpec
 from metriclake.testing import Clock, EventDefinition, HubSpotTwin, MixpanelTwin, SegmentTwin, Twin, WebhookTwin
 
 LETTERS = "abzAZ09_.:-$"

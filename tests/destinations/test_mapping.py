@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from destinations.metric_events import an_event
-from metriclake.destination_specs import MappingSpec
 from metriclake.destinations.attributes import Sent
 from metriclake.destinations.mapping import Mapped, Mapper, as_text, attributes_of
 from metriclake.event import MetricEvent
+from metriclake.pipeline.destination_specs import MappingSpec
 
 CASES = [
     json.loads(line)

@@ -15,9 +15,9 @@ import pytest
 
 from contracts.destination import SECRET, DestinationContract
 from destinations.metric_events import SECONDS, an_event, batch_of, verdicts
-from metriclake.destination_specs import MixpanelSpec
 from metriclake.destinations import Batch, Destination, Verdict
 from metriclake.destinations.mixpanel import EVENTS, PROFILES, MixpanelDestination
+from metriclake.pipeline.destination_specs import MixpanelSpec
 from metriclake.testing import Clock, MixpanelLimits, MixpanelProject, MixpanelTwin, Refuse, Slow, Status, Twin
 
 TOKEN = MixpanelProject(token=SECRET)

@@ -12,9 +12,9 @@ import pytest
 from contracts.destination import DestinationContract
 from destinations.metric_events import TIME, an_event, batch_of, verdicts
 from metriclake import MetriclakeError
-from metriclake.destination_specs import MappingSpec, PythonSpec
 from metriclake.destinations import Destination
 from metriclake.destinations.python import PythonDestination
+from metriclake.pipeline.destination_specs import MappingSpec, PythonSpec
 from metriclake.testing import Twin
 
 FOLDER = Path(__file__).parent

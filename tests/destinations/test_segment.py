@@ -14,9 +14,9 @@ import pytest
 
 from contracts.destination import SECRET, DestinationContract
 from destinations.metric_events import SECONDS, TIME, an_event, batch_of, verdicts
-from metriclake.destination_specs import SegmentSpec
 from metriclake.destinations import Batch, Destination, Verdict
 from metriclake.destinations.segment import GROUP, TRACK, SegmentDestination
+from metriclake.pipeline.destination_specs import SegmentSpec
 from metriclake.testing import Refuse, SegmentTwin, Slow, Status, Twin, WrongRegion
 
 

@@ -25,9 +25,9 @@ from cryptography.x509.oid import NameOID
 
 from contracts.destination import DestinationContract
 from destinations.metric_events import SECONDS, TIME, an_event, batch_of, verdicts
-from metriclake.destination_specs import WebhookSpec
 from metriclake.destinations import EVENT, Destination, Verdict
 from metriclake.destinations.webhook import WebhookDestination
+from metriclake.pipeline.destination_specs import WebhookSpec
 from metriclake.testing import Clock, Drop, Slow, Status, Twin, WebhookTwin
 
 SECRET = "whsec_" + base64.b64encode(b"hunter2-" * 5).decode()

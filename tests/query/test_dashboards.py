@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metriclake.dashboard_specs import DashboardSpec, TileSpec
+from metriclake.pipeline.dashboard_specs import DashboardSpec, TileSpec
 from metriclake.query.dashboards import Permission, check, described, interval_of, questions_of
 from metriclake.query.derived import derived
 from metriclake.query.question import parse

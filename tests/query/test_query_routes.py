@@ -23,7 +23,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from metriclake._errors import MetriclakeError
-from metriclake.dashboard_specs import DashboardSpec, TileSpec
+from metriclake.pipeline.dashboard_specs import DashboardSpec, TileSpec
 from metriclake.problems import on_error, on_http_error
 from metriclake.query import AnswerCache, Dashboards, Declared, Desk, Query
 from metriclake.tokens import mint_tenant

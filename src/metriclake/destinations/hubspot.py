@@ -16,7 +16,6 @@ from typing import Any
 
 import msgspec
 
-from metriclake.destination_specs import HubSpotCompaniesSpec, HubSpotEventsSpec, HubSpotSpec
 from metriclake.destinations.destination import (
     DELIVERED,
     Batch,
@@ -32,7 +31,8 @@ from metriclake.destinations.destination import (
 from metriclake.destinations.http import MOST_PAUSE_SECONDS, Answer, Http, Lost, scrubbed, seconds_of, unsuccessful
 from metriclake.destinations.mapping import Mapped, Mapper, as_text, field_of
 from metriclake.event import Measure, MetricEvent
-from metriclake.spec import duration
+from metriclake.pipeline.destination_specs import HubSpotCompaniesSpec, HubSpotEventsSpec, HubSpotSpec
+from metriclake.pipeline.spec import duration
 
 COMPANIES, EVENTS = "company", "event"
 HOST = "https://api.hubapi.com"

@@ -6,7 +6,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metriclake.destination_specs import (
+from metriclake.destinations.destination import Destination
+from metriclake.destinations.hubspot import HubSpotDestination
+from metriclake.destinations.mixpanel import MixpanelDestination
+from metriclake.destinations.python import PythonDestination
+from metriclake.destinations.segment import SegmentDestination
+from metriclake.destinations.webhook import WebhookDestination
+from metriclake.pipeline.destination_specs import (
     DestinationSpec,
     HubSpotSpec,
     MixpanelSpec,
@@ -14,12 +20,6 @@ from metriclake.destination_specs import (
     SegmentSpec,
     WebhookSpec,
 )
-from metriclake.destinations.destination import Destination
-from metriclake.destinations.hubspot import HubSpotDestination
-from metriclake.destinations.mixpanel import MixpanelDestination
-from metriclake.destinations.python import PythonDestination
-from metriclake.destinations.segment import SegmentDestination
-from metriclake.destinations.webhook import WebhookDestination
 
 
 def destination_of(name: str, spec: DestinationSpec, folder: Path) -> Destination:

@@ -13,8 +13,8 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from metriclake.destination_specs import DestinationSpec, MappingSpec
 from metriclake.event import Measure, MetricEvent
+from metriclake.pipeline.destination_specs import DestinationSpec, MappingSpec
 
 _IDS = UUID("5b0e3f4c-7d1a-5c56-9a0b-2f6b0f7a1d53")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

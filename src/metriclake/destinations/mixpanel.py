@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 import msgspec
 
-from metriclake.destination_specs import MixpanelSpec
 from metriclake.destinations.attributes import Sent
 from metriclake.destinations.destination import (
     DELIVERED,
@@ -34,7 +33,8 @@ from metriclake.destinations.destination import (
 from metriclake.destinations.http import Answer, Http, Lost, scrubbed, unsuccessful
 from metriclake.destinations.mapping import Mapped, Mapper, as_text, attributes_of, field_of
 from metriclake.event import MetricEvent
-from metriclake.spec import duration, size
+from metriclake.pipeline.destination_specs import MixpanelSpec
+from metriclake.pipeline.spec import duration, size
 
 EVENTS, PROFILES = "import", "group"
 HOSTS = {

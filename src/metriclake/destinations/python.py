@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 
 from metriclake.callables import named_callable
-from metriclake.destination_specs import PythonSpec
 from metriclake.destinations.destination import (
     DELIVERED,
     EVENT,
@@ -31,6 +30,7 @@ from metriclake.destinations.destination import (
 from metriclake.destinations.http import blocked, scrubbed
 from metriclake.destinations.mapping import Mapper
 from metriclake.event import MetricEvent, json_kind
+from metriclake.pipeline.destination_specs import PythonSpec
 
 _VERDICTS = {"retry": Verdict.RETRY, "rejected": Verdict.REJECTED}
 _MOST_BYTES = 16 * 1024 * 1024

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Protocol
 
 from metriclake._errors import LakeError, MetriclakeError, StageFailed
-from metriclake.destination_specs import DestinationSpec
 from metriclake.destinations.budget import Accounts
 from metriclake.destinations.delivery import Delivery, KnownLetters
 from metriclake.destinations.destination import Capabilities, Destination
@@ -26,7 +25,8 @@ from metriclake.destinations.replaying import Replaying
 from metriclake.destinations.sending import Ledger, Sender, Traffic
 from metriclake.destinations.tries import Retrying
 from metriclake.entry import Checkpointed
-from metriclake.spec import duration
+from metriclake.pipeline.destination_specs import DestinationSpec
+from metriclake.pipeline.spec import duration
 
 _BYTES_IN_HAND = 8 * 1024 * 1024
 

@@ -18,7 +18,6 @@ from typing import Any
 import msgspec
 
 from metriclake._version import __version__
-from metriclake.destination_specs import SegmentSpec
 from metriclake.destinations.attributes import Sent
 from metriclake.destinations.destination import (
     DELIVERED,
@@ -35,7 +34,8 @@ from metriclake.destinations.destination import (
 from metriclake.destinations.http import Answer, Http, Lost, pause_of, scrubbed, seconds_of, unsuccessful
 from metriclake.destinations.mapping import Mapped, Mapper, as_text, attributes_of, field_of
 from metriclake.event import MetricEvent
-from metriclake.spec import duration
+from metriclake.pipeline.destination_specs import SegmentSpec
+from metriclake.pipeline.spec import duration
 
 TRACK, GROUP = "track", "group"
 HOSTS = {"us": "https://api.segment.io", "eu": "https://events.eu1.segmentapis.com"}

@@ -17,8 +17,6 @@ from uuid import UUID, uuid5
 import httpx
 import msgspec
 
-from metriclake.destination_checks import signing_key
-from metriclake.destination_specs import WebhookSpec
 from metriclake.destinations.destination import (
     DELIVERED,
     EVENT,
@@ -43,8 +41,10 @@ from metriclake.destinations.http import (
 )
 from metriclake.destinations.mapping import Mapper
 from metriclake.event import MetricEvent
+from metriclake.pipeline.destination_checks import signing_key
+from metriclake.pipeline.destination_specs import WebhookSpec
+from metriclake.pipeline.spec import duration
 from metriclake.public_address import Resolve, is_public, resolved
-from metriclake.spec import duration
 
 MOST_BYTES = 1024 * 1024
 _BATCHES = UUID("0d7f6c2e-55d1-5e0e-8a37-0c2c8f2b7a11")

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from metriclake._errors import NotAllowed
-from metriclake.dashboard_specs import DEFAULT, DashboardSpec
+from metriclake.pipeline.dashboard_specs import DEFAULT, DashboardSpec
 from metriclake.problems import as_json, problem
 from metriclake.query.claims import claims_of
 from metriclake.query.dashboards import Permission, described

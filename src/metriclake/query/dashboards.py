@@ -13,10 +13,10 @@ from datetime import timedelta
 from typing import Any
 
 from metriclake._errors import Fault
-from metriclake.dashboard_specs import DashboardSpec, TileSpec, additive
+from metriclake.pipeline.dashboard_specs import DashboardSpec, TileSpec, additive
+from metriclake.pipeline.spec import duration
 from metriclake.query.filters import Filter
 from metriclake.query.question import Question, read
-from metriclake.spec import duration
 from metriclake.store import Bucket, Metric, Operator
 
 MAX_VALUES = 50

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from metriclake.dashboard_specs import COLUMNS, DashboardSpec, TileSpec
+from metriclake.pipeline.dashboard_specs import COLUMNS, DashboardSpec, TileSpec
 from metriclake.query.plan import Units
 from metriclake.store import Measure, Metric
 

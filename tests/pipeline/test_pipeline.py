@@ -19,13 +19,13 @@ from jsonschema import Draft202012Validator
 
 from metriclake._errors import InvalidPipeline
 from metriclake.pipeline import BufferSpec, FieldSpec, Pipeline, StoreSpec, json_schema, load, parse
-from metriclake.spec import duration
+from metriclake.pipeline.spec import duration
 from metriclake.tiers import Stay, Tiers
 
 FILE = Path("p.yaml")
 CASES = [
     json.loads(line)
-    for line in (Path(__file__).parent / "cases" / "pipeline_faults.jsonl").read_text("utf-8").splitlines()
+    for line in (Path(__file__).parents[1] / "cases" / "pipeline_faults.jsonl").read_text("utf-8").splitlines()
 ]
 METRIC = """
 metrics:

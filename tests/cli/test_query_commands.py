@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from metriclake._errors import MetriclakeError
+from metriclake.cli.query_commands import filter_of, queries_of, question_of
 from metriclake.query import parse
-from metriclake.query_commands import filter_of, queries_of, question_of
 
 QUESTION = {"metric": "m", "range": {"last": "1d"}}
 

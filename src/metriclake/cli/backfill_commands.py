@@ -1,16 +1,22 @@
 """
-What the command `backfill` asks of a server, slice by slice, with a progress bar on a terminal.
+The command `backfill`, and what it asks of a server, slice by slice.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import click
 import httpx
 
 from metriclake._errors import MetriclakeError
-from metriclake.lake_commands import advance, bar
+from metriclake.cli import options
+from metriclake.cli.asking import advance, bar, said, with_server
+from metriclake.cli.output import print_backfill
 from metriclake.serve import Reached
 
 _PATIENCE_SECONDS = 600.0
@@ -20,7 +26,48 @@ _SUMS = ("batches", "events", "already", "elsewhere")
 Asked = dict[str, Any]
 
 
-async def backfill(reached: Reached, asked: Asked) -> Asked:
+@click.command()
+@click.argument("metric")
+@click.option("--since", required=True, help="From this arrival on: a time, or a length such as 90d.")
+@click.option("--until", default=None, help="Before this arrival.  [default: now]")
+@click.option(
+    "--destination", "destinations", multiple=True, help="Send it there too, not into the store alone; may be repeated."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be made.")
+@click.option("--yes", is_flag=True, help="Go to work without a dry run and a question.")
+@options.file
+@options.data
+@options.as_json
+@said
+def backfill(metric: str, config: Path | None, root: Path, *, as_json: bool, dry_run: bool, **given: Any) -> None:
+    """
+    Run the rule of METRIC, as it is in force, over archived domain events: first dry, then, when told so, for good.
+
+    What the store has already counts as a duplicate. Run again, it goes on where it was.
+    """
+    asking = not dry_run and not given["yes"]
+    if as_json and asking:
+        raise click.UsageError("--json asks no questions: give --dry-run or --yes with it")
+    until = datetime.now(UTC).isoformat() if given["until"] is None else options.since(given["until"])
+    span = {"from": options.since(given["since"]), "to": until}
+    asked = {"metric": metric, "destinations": list(given["destinations"]), **span}
+
+    async def work(reached: Reached) -> dict[str, Any]:
+        if asking:
+            found = await backfill_metric(reached, {**asked, "dry_run": True})
+            print_backfill(found)
+            if not found["tenants"] or not click.confirm("Make it?"):
+                return {}
+        return await backfill_metric(reached, {**asked, "dry_run": dry_run})
+
+    found = with_server(config, root, work)
+    if as_json:
+        click.echo(json.dumps(found))
+    elif found:
+        print_backfill(found)
+
+
+async def backfill_metric(reached: Reached, asked: Asked) -> Asked:
     """
     Run a metric's rule over the archive from end to end; returns what became of each tenant's metric events.
 

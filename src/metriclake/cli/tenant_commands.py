@@ -1,10 +1,11 @@
 """
-What the commands `tenant` do: list what is held of each tenant, and write a tenant's rows to a file.
+The commands `tenant`: list what is held of each tenant, and write a tenant's rows to a file.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import secrets
@@ -15,11 +16,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import click
 import httpx
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 
 from metriclake._errors import MetriclakeError
+from metriclake.cli import options
+from metriclake.cli.asking import said, with_server
+from metriclake.cli.output import print_tenants
 from metriclake.event import is_tenant_id
 from metriclake.serve import Reached, answered
 
@@ -29,6 +34,57 @@ _BUSY = frozenset({429, 503})
 _TRIES = 12
 _NAME = re.compile(r'filename="([A-Za-z0-9_.-]+)"')
 Asked = dict[str, Any]
+
+
+@click.group()
+def tenant() -> None:
+    """
+    Look after tenants.
+    """
+
+
+@tenant.command("ls")
+@options.file
+@options.data
+@options.as_json
+@said
+def tenant_ls(config: Path | None, root: Path, *, as_json: bool) -> None:
+    """
+    List the tenants of which the store has rows: their metrics, how many rows, the first and the last time.
+    """
+    found = with_server(config, root, list_tenants)
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_tenants(found)
+
+
+@tenant.command("export")
+@click.argument("name", metavar="TENANT")
+@click.option("--metric", "metrics", multiple=True, help="Only this metric; repeatable.")
+@click.option("--from", "start", default=None, help="From this time on, such as 2026-01-31T12:00:00Z.")
+@click.option("--to", "end", default=None, help="Before this time.")
+@click.option("--format", "form", type=click.Choice(["csv", "ndjson", "parquet", "arrow"]), default="csv",
+              show_default=True, help="The file's format.")  # fmt: skip
+@click.option("--exact", is_flag=True, help="Leave text in CSV as it is, also what a spreadsheet would run.")
+@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), default=None,
+              help="The file; - is standard output.  [default: named after the tenant, in this folder]")  # fmt: skip
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@options.file
+@options.data
+@said
+def tenant_export(  # noqa: PLR0913 - one for each option
+    *, name: str, metrics: tuple[str, ...], start: str | None, end: str | None, form: str, exact: bool,
+    out: Path | None, force: bool, config: Path | None, root: Path,
+) -> None:  # fmt: skip
+    """
+    Write all rows of TENANT to a file, as of one moment. A file that is there is whole.
+    """
+    given = options.given({"from": start, "to": end, "csv": "exact" if exact else None})
+    asked = {"format": form, "metric": list(metrics), **given}
+    found = with_server(config, root, lambda reached: export_tenant(reached, name, asked, out, force=force))
+    said = f"{found['rows']:,} rows, {found['bytes']:,} bytes"
+    click.echo(said if out == STDOUT else f"wrote {found['file']}: {said}", err=out == STDOUT)
 
 
 async def list_tenants(reached: Reached) -> Asked:

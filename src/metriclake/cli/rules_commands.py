@@ -1,17 +1,22 @@
 """
-What the commands about rules do: test a pattern, explain an event, preview an edited file.
+The commands about rules: test a pattern, explain an event, preview an edited file.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 
-from metriclake._config import DataDirectory, Environment
+from metriclake._config import DataDirectory, Environment, environment
 from metriclake.app import configure, explain_event, running
-from metriclake.lake_commands import advance, bar
+from metriclake.cli import options
+from metriclake.cli.asking import advance, bar, said, with_server
+from metriclake.cli.output import print_explanation, print_preview
 from metriclake.rules import Pattern
 from metriclake.serve import Reached, pipeline_of, reach
 from metriclake.stream import read_event
@@ -19,6 +24,79 @@ from metriclake.stream import read_event
 Asked = dict[str, Any]
 _COUNTS = ("before", "after", "added", "removed", "changed")
 _TABLES = ("refused_before", "refused_after", "sums_before", "sums_after")
+
+
+@click.group()
+def rules() -> None:
+    """
+    Try rules on events, without accepting them.
+    """
+
+
+_EVENT_HELP = "A file, - for standard input, or the JSON text itself."
+
+
+@rules.command("test")
+@click.option("--pattern", required=True, help="The event pattern: a file, or the JSON text itself.")
+@click.option("--event", required=True, help=f"The event. {_EVENT_HELP}")
+@options.as_json
+@said
+def rules_test(pattern: str, event: str, *, as_json: bool) -> None:
+    """
+    Test whether an event matches a pattern, and say which key fails if it does not.
+    """
+    found = test_pattern(options.text_of(pattern).decode("utf-8", "replace"), options.text_of(event))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        click.echo("it matches" if found["matches"] else f"it does not match: {found['why']}")
+
+
+@rules.command("explain")
+@click.argument("event")
+@options.file
+@options.data
+@options.as_json
+@said
+def rules_explain(event: str, config: Path | None, root: Path, *, as_json: bool) -> None:
+    """
+    Tell what every rule of its bus makes of EVENT: a file, - for standard input, or the JSON text itself.
+
+    By the rules in force where a server runs on the data directory; by the pipeline file where it is named.
+    """
+    found = asyncio.run(explain(DataDirectory(root), environment(), config, options.text_of(event)))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_explanation(found)
+
+
+@click.command()
+@click.argument("metric")
+@click.option("--since", required=True, help="From this arrival on: a time, or a length such as 7d.")
+@options.end
+@click.option(
+    "--edited", type=click.Path(dir_okay=False, path_type=Path), default=options.PIPELINE, show_default=True,
+    help="The edited pipeline file.",
+)  # fmt: skip
+@options.file
+@options.data
+@options.as_json
+@said
+def preview(
+    metric: str, edited: Path, config: Path | None, root: Path, *, as_json: bool, **arrived: str | None
+) -> None:  # fmt: skip
+    """
+    Say what an edited file's rule of METRIC would make of archived events, beside the rule in force.
+    """
+    text = configure(edited, environment().variables).text
+    span = {"from": options.since(arrived["since"] or ""), "to": arrived["end"]}
+    asked = options.given({"metric": metric, "pipeline": text, **span})
+    found = with_server(config, root, lambda reached: preview_metric(reached, asked))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_preview(found)
 
 
 def test_pattern(pattern: str, event: bytes) -> Asked:
@@ -54,7 +132,7 @@ async def explain(data: DataDirectory, environment: Environment, config: Path | 
     return explained
 
 
-async def preview(reached: Reached, asked: Asked) -> Asked:
+async def preview_metric(reached: Reached, asked: Asked) -> Asked:
     """
     Run an edited file's rule over archived events from end to end; returns the differences by tenant.
     """

@@ -20,8 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.doorstep import KEYS, Doorstep
 from metriclake._errors import MetriclakeError
+from metriclake.cli.put import send
 from metriclake.journal import SqliteJournal
-from metriclake.put import send
 from metriclake.serve import Reached
 from metriclake.tokens import Keys
 

@@ -27,7 +27,7 @@ from metriclake import samples
 from metriclake._config import DEFAULT_HOST, DEFAULT_PORT, DataDirectory, Environment
 from metriclake._errors import MetriclakeError
 from metriclake.app import Server, configure, publish
-from metriclake.cli_output import print_status
+from metriclake.cli.output import print_status
 from metriclake.serve import Listening, Reached, listen, url_of
 from metriclake.tokens import mint_tenant
 

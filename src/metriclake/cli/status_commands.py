@@ -1,19 +1,59 @@
 """
-What `status --verify` asks of a server, slice by slice, with a progress bar on a terminal.
+The command `status`, and what `--verify` asks of a server, slice by slice.
 """
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
-from metriclake.lake_commands import advance, bar
+import click
+
+from metriclake.cli import options
+from metriclake.cli.asking import advance, bar, said, with_server
+from metriclake.cli.output import print_recount, print_status
 from metriclake.recount import compare
 from metriclake.serve import Reached
 
 Asked = dict[str, Any]
 
 
-async def verify(reached: Reached) -> Asked:
+@click.command()
+@click.option(
+    "--verify", is_flag=True, help="Count the books anew, from the lake and the store; end with 1 if they differ."
+)
+@options.file
+@options.data
+@options.as_json
+@said
+def status(config: Path | None, root: Path, *, verify: bool, as_json: bool) -> None:
+    """
+    Tell where every event is: the books, and how far each stage is behind.
+    """
+    if verify:
+        recounted = with_server(config, root, verify_books)
+        if as_json:
+            click.echo(json.dumps(recounted))
+        else:
+            print_recount(recounted)
+        if not recounted["ok"]:
+            sys.exit(1)
+        return
+
+    async def work(reached: Reached) -> dict[str, Any]:
+        answer: dict[str, Any] = await reached.ask("GET", "/v1/admin/status", reached.keys.admin)
+        return answer
+
+    found = with_server(config, root, work)
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_status(found)
+
+
+async def verify_books(reached: Reached) -> Asked:
     """
     Count the books anew from end to end; returns what differs from the counters, and what cannot be counted.
     """

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from metriclake.spec import Duration, Spec, duration
+from metriclake.pipeline.document import Place
+from metriclake.pipeline.spec import Duration, Spec, duration
 
 DEFAULT = "default"
 """The dashboard that every tenant has: the file's own of this name, or one that is made of the tenant's metrics."""
@@ -26,7 +27,6 @@ MAX_FILTERS = 5
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\]")
 
-Place = tuple[str | int, ...]
 Note = Callable[[Place, str, str], None]
 """Takes note of a fault: where it stands in the file, what it is, and what to do."""
 

@@ -24,9 +24,9 @@ from app.test_main_job import METRIC, TODAY, lines, upload
 from crash.process import Process
 from metriclake._errors import MetriclakeError
 from metriclake.cli import main
+from metriclake.cli.tenant_commands import export_tenant
 from metriclake.in_process import InProcess
 from metriclake.serve import Reached
-from metriclake.tenant_commands import export_tenant
 from metriclake.tokens import Keys
 
 pytestmark = pytest.mark.engine

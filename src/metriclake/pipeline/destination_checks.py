@@ -17,7 +17,8 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from metriclake.books import STORE, STREAM
-from metriclake.destination_specs import (
+from metriclake.event import is_field_name, is_metric_name
+from metriclake.pipeline.destination_specs import (
     DestinationSpec,
     HubSpotSpec,
     MappingSpec,
@@ -26,9 +27,8 @@ from metriclake.destination_specs import (
     ServiceSpec,
     WebhookSpec,
 )
-from metriclake.event import is_field_name, is_metric_name
+from metriclake.pipeline.spec import duration, size
 from metriclake.public_address import is_address, is_public
-from metriclake.spec import duration, size
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\x20-\x7e]*")

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from metriclake.spec import Duration, Size, Spec
+from metriclake.pipeline.spec import Duration, Size, Spec
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 

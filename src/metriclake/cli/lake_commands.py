@@ -1,25 +1,144 @@
 """
-What the commands `lake` and `errors` ask of a server, slice by slice, with a progress bar on a terminal.
+The commands `lake` and `errors`, and what they ask of a server, slice by slice.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
+import click
 import httpx
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from metriclake._errors import MetriclakeError
+from metriclake.cli import options
+from metriclake.cli.asking import advance, bar, said, with_server
+from metriclake.cli.output import print_check, print_errors, print_refused
+from metriclake.event import DropReason
 from metriclake.serve import Reached, answered
 
 _MOST_FINDINGS = 10_000
 _BUSY = frozenset({429, 503})
 _TRIES = 60
 Asked = dict[str, Any]
+
+_reason = click.option(
+    "--reason", type=click.Choice([reason.value for reason in DropReason]), default=None, help="Only of this reason."
+)
+_tenant = click.option("--tenant", default=None, help="Only of this tenant; `(none)` where it cannot be told.")
+
+
+@click.group()
+def lake() -> None:
+    """
+    Look after the lake.
+    """
+
+
+@lake.command("check")
+@options.start
+@options.end
+@options.file
+@options.data
+@options.as_json
+@said
+def lake_check(start: str | None, end: str | None, config: Path | None, root: Path, *, as_json: bool) -> None:
+    """
+    Re-read every object against its manifest: what is missing, torn, changed, or named by no manifest.
+    """
+    asked = options.given({"from": start, "to": end})
+    found = with_server(config, root, lambda reached: check_lake(reached, asked))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_check(found)
+    if not found["ok"]:
+        sys.exit(1)
+
+
+@click.group()
+def errors() -> None:
+    """
+    Look at what was refused, and send it again after a fix.
+    """
+
+
+@errors.command("ls")
+@_reason
+@_tenant
+@options.start
+@options.end
+@options.file
+@options.data
+@options.as_json
+@said
+def errors_ls(config: Path | None, root: Path, *, as_json: bool, **which: str | None) -> None:
+    """
+    Count refused records by reason, tenant and metric.
+    """
+    found = with_server(config, root, lambda reached: list_errors(reached, _refused(which)))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_errors(found)
+
+
+@errors.command("show")
+@_reason
+@_tenant
+@options.start
+@options.end
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
+@options.file
+@options.data
+@options.as_json
+@said
+def errors_show(config: Path | None, root: Path, *, limit: int, as_json: bool, **which: str | None) -> None:
+    """
+    Print refused records, the newest batch's first, each with its reason and as it was sent.
+    """
+    found = with_server(config, root, lambda reached: show_errors(reached, _refused(which), limit))
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_refused(found)
+
+
+@errors.command("retry")
+@_reason
+@_tenant
+@options.start
+@options.end
+@click.option("--dry-run", is_flag=True, help="Only say how many would be sent.")
+@click.option("--again", is_flag=True, help="Send also what an earlier retry has sent.")
+@options.file
+@options.data
+@options.as_json
+@said
+def errors_retry(
+    config: Path | None, root: Path, *, dry_run: bool, again: bool, as_json: bool, **which: str | None
+) -> None:
+    """
+    Send refused records through the journal again, as new arrivals; identities see to it that nothing counts twice.
+    """
+    asked = {**_refused(which), "dry_run": dry_run, "again": again}
+    found = with_server(config, root, lambda reached: retry_errors(reached, asked))
+    if as_json:
+        click.echo(json.dumps({**found, "dry_run": dry_run}))
+        return
+    click.echo(f"{found['records']} refused records, {found['sent']} {'would be ' if dry_run else ''}sent again")
+    if found["already"] and not again:
+        click.echo(f"{found['already']} were sent by an earlier retry and are left alone: --again sends them too")
+
+
+def _refused(which: dict[str, str | None]) -> dict[str, Any]:
+    return options.given(
+        {"reason": which["reason"], "tenant": which["tenant"], "from": which["start"], "to": which["end"]}
+    )
 
 
 async def check_lake(reached: Reached, asked: Asked) -> Asked:
@@ -121,21 +240,3 @@ async def _slices(reached: Reached, path: str, asked: Asked) -> AsyncIterator[As
         after = part["next"]
         if not after:
             return
-
-
-def advance(progress: Progress, task: TaskID, part: Asked, description: str) -> None:
-    """
-    Show how far the slices have come.
-    """
-    done = part["done"] if part["next"] else part["total"]
-    progress.update(task, description=description, completed=done, total=part["total"])
-
-
-@contextmanager
-def bar(description: str) -> Iterator[tuple[Progress, TaskID]]:
-    """
-    Show a progress bar on a terminal's error output.
-    """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield progress, progress.add_task(description, total=None)
