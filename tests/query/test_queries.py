@@ -222,3 +222,18 @@ def test_as_many_as_are_allowed_are_answered(ask: Ask) -> None:
     assert [found[str(index)]["rows"] for index in range(MAX_QUERIES)] == [
         [[max(0, 12 - index)]] for index in range(MAX_QUERIES)
     ]
+
+
+@pytest.mark.parametrize("zone", ["America/St_Johns", "Asia/Kolkata", "Pacific/Apia"])
+def test_the_first_hours_that_there_are_can_be_asked_for(ask: Ask, zone: str) -> None:
+    """
+    An hour that began before 1970, by the clocks of a zone, is answered as any other.
+    """
+    first = {"from": "1970-01-01T00:00:00Z", "to": "1970-01-01T02:00:00Z"}
+    asked = {**COUNT, "aggregate": "rate", "range": first, "interval": "hour", "timezone": zone, "fill": "zero"}
+
+    answer = ask({**asked, "compare": "previous_period"})
+
+    assert answer.status_code == 200
+    assert [row[1:] for row in answer.json()["rows"]] == [[0, 0]] * len(answer.json()["rows"])
+    assert len(answer.json()["rows"]) in (2, 3)
