@@ -214,6 +214,7 @@ class _Reader:
             near = difflib.get_close_matches(zone.casefold(), zones, n=1)
             hint = f"did you mean `{zones[near[0]]}`?" if near else "such as UTC or Europe/Berlin"
             self.fault("timezone", "is not a time zone", hint)
+            return "UTC"
         return zone
 
     def _range(self) -> tuple[timedelta | None, datetime | None, datetime | None]:
