@@ -402,6 +402,7 @@ class Server:
             lambda tenant: ExportReader(self._engine, self._catalogue, tenant, tiers=self._loader.tiers),
             self.keys.signing,
             self._loaded,
+            self._desk.usage,
         )
         self._live = Live(
             self.keys.signing,
