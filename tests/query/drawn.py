@@ -21,11 +21,21 @@ SWITCHES = (
     datetime(2025, 3, 9, 7, tzinfo=UTC),  # America/New_York
     datetime(2025, 3, 30, 1, tzinfo=UTC),  # Europe/Berlin
     datetime(2025, 4, 5, 15, tzinfo=UTC),  # Australia/Lord_Howe
+    datetime(2025, 4, 24, 22, tzinfo=UTC),  # Africa/Cairo, at midnight
     datetime(2025, 10, 4, 15, 30, tzinfo=UTC),  # Australia/Lord_Howe
     datetime(2025, 10, 26, 1, tzinfo=UTC),  # Europe/Berlin
+    datetime(2025, 10, 30, 21, tzinfo=UTC),  # Africa/Cairo, at midnight
     datetime(2025, 11, 2, 6, tzinfo=UTC),  # America/New_York
 )
-ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe")
+ZONES = (
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Asia/Kolkata",
+    "Asia/Kathmandu",
+    "Africa/Cairo",
+    "Australia/Lord_Howe",
+)
 WIDTHS = {
     "none": timedelta(days=700),
     "minute": timedelta(hours=2),

@@ -12,7 +12,7 @@ import pytest
 
 from metriclake._errors import InvalidQuestion
 from metriclake.query.arrange import arrange
-from metriclake.query.periods import MAX_POINTS
+from metriclake.query.points import MAX_POINTS
 from metriclake.store import Answer
 from query.uploads import planned
 

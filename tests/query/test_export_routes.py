@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,6 +22,7 @@ import pytest
 
 from metriclake._errors import StoreError
 from metriclake.query import Exports
+from metriclake.query.usage import Usage
 from metriclake.store import ExportReader
 from metriclake.store import export as exporting
 from patience import until
@@ -66,7 +68,7 @@ class Tap:
         self.fails_after: int | None = None
         self.asked = self.at_once = self.most_at_once = 0
 
-    def arrow(self, sql: str, parameters: Mapping[str, Any], settings: Mapping[str, Any]) -> bytes:
+    def arrow(self, sql: str, parameters: Mapping[str, Any], settings: Mapping[str, Any]) -> Any:
         """
         Ask the engine.
         """
@@ -114,11 +116,20 @@ def tap(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tap]:
 
 
 @pytest.fixture(scope="module")
-def exports(shelf: Shelf) -> Exports:
+def usage() -> Usage:
+    """
+    Count what the exports take.
+    """
+    return Usage()
+
+
+@pytest.fixture(scope="module")
+def exports(shelf: Shelf, usage: Usage) -> Exports:
     """
     Make the exports of the store.
     """
-    return Exports(lambda tenant: ExportReader(shelf.engine, shelf.catalogue, tenant), KEY, lambda: shelf.number)
+    reader = lambda tenant: ExportReader(shelf.engine, shelf.catalogue, tenant)  # noqa: E731
+    return Exports(reader, KEY, lambda: shelf.number, usage)
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +146,14 @@ def get(client: httpx.Client, token: str | None = None, **params: Any) -> httpx.
     Ask for an export: of tenant acme unless told otherwise.
     """
     return client.get("/v1/export", params=params, headers=bearing(minted() if token is None else token))
+
+
+def took(usage: Usage, tenant: str) -> Counter[str]:
+    """
+    Return what is counted of a tenant.
+    """
+    found = next((one for one in usage.as_json()["tenants"] if one["tenant"] == tenant), {"tenant": tenant})
+    return Counter({key: value for key, value in found.items() if key != "tenant"})
 
 
 def says(answer: httpx.Response, status: int) -> str:
@@ -347,6 +366,47 @@ def test_few_exports_read_at_once(client: httpx.Client, tap: Tap) -> None:
 
     assert [answer.status_code for answer in answers] == [200] * 8
     assert tap.most_at_once == 2
+
+
+def test_a_tenant_reads_one_page_at_once(client: httpx.Client, tap: Tap) -> None:
+    """
+    Two exports of a tenant take turns, and the other place stays free for a neighbour's.
+    """
+    tap.open.clear()
+    answers: list[httpx.Response] = []
+    tokens = [minted(), minted(), minted("globex")]
+    threads = [threading.Thread(target=lambda t=token: answers.append(get(client, t, last="1d"))) for token in tokens]
+    for thread in threads[:2]:
+        thread.start()
+    until(lambda: tap.at_once == 1)
+    threading.Event().wait(0.1)
+    assert tap.at_once == 1
+    threads[2].start()
+    until(lambda: tap.at_once == 2)
+    tap.open.set()
+    for thread in threads:
+        thread.join(20)
+
+    assert [answer.status_code for answer in answers] == [200] * 3
+
+
+@pytest.mark.parametrize("form", READERS)
+def test_what_an_export_takes_is_its_tenants(client: httpx.Client, usage: Usage, form: str) -> None:
+    """
+    Each export is counted, with the rows and bytes that its pages read, and the time that they took.
+    """
+    before = took(usage, "acme")
+    answer = get(client, format=form)
+    assert answer.headers["X-Rows"] == "12100"
+    after = took(usage, "acme")
+
+    assert after["exports"] == before["exports"] + 1
+    assert after["statements"] >= before["statements"] + 4
+    assert after["rows_read"] >= before["rows_read"] + 12_100
+    assert after["bytes_read"] >= before["bytes_read"] + 12_000 * 2000
+    assert after["engine_ms"] > before["engine_ms"]
+    assert after["cpu_ms"] > before["cpu_ms"]
+    assert after["questions"] == 0
 
 
 def test_head_tells_without_rows(client: httpx.Client, exports: Exports) -> None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from metriclake.query.intervals import edges, start_of, starts
+from metriclake.query.intervals import at_least, edges, start_of, starts
 from metriclake.store import Aggregate, Bucket, Selection
 from store.shelf import Shelf, event
 
@@ -174,3 +174,20 @@ def test_an_empty_range_has_no_interval() -> None:
     moment = datetime(2026, 7, 1, tzinfo=UTC)
 
     assert list(starts(moment, moment, Bucket.DAY, "UTC")) == []
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_there_are_at_least_as_many_intervals_as_are_told_without_looking(bucket: Bucket, zone: str) -> None:
+    """
+    The quick count is never too large, also over days on which an hour is longer, and near the truth over years.
+    """
+    counted = bucket in (Bucket.MINUTE, Bucket.FIVE_MINUTES, Bucket.HOUR)
+    days = 100 if bucket is Bucket.HOUR or not counted else 2
+    for switch in [*switches(zone)[:4], datetime(2025, 1, 1, tzinfo=UTC)]:
+        begin, end = switch - timedelta(days=1), switch + timedelta(days=days)
+        truly = sum(1 for _ in starts(begin, end, bucket, zone))
+        told = at_least(begin, end, bucket)
+
+        assert told <= truly
+        assert not counted or truly - 10 <= told

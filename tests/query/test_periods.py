@@ -13,6 +13,7 @@ import pytest
 from metriclake._errors import InvalidQuestion
 from metriclake.query import parse
 from metriclake.query.periods import Period, period_before, period_of
+from metriclake.query.points import MAX_POINTS
 from metriclake.store import Bucket
 
 NOW = datetime(2026, 7, 1, 12, 34, 56, tzinfo=UTC)
@@ -146,3 +147,7 @@ def test_a_range_has_a_bound_of_intervals() -> None:
     """
     with pytest.raises(InvalidQuestion, match="interval"):
         periods(range={"last": "3660d"}, interval="minute")
+    with pytest.raises(InvalidQuestion, match="interval"):
+        periods(range=between("2026-01-01T00:00:30Z", "2026-03-11T10:40:30Z"), interval="minute")
+    exactly, _ = periods(range=between("2026-01-01T00:00:00Z", "2026-03-11T10:40:00Z"), interval="minute")
+    assert len(exactly.starts) == MAX_POINTS

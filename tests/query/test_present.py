@@ -75,6 +75,41 @@ def test_a_step_is_so_long(last: str, seconds: int) -> None:
     assert asked(question, start + timedelta(seconds=seconds + 0.001)) == start + timedelta(seconds=2 * seconds)
 
 
+@pytest.mark.parametrize("parts", [{"aggregate": "rate"}, {"compare": "previous_period"}])
+@pytest.mark.parametrize(
+    ("interval", "zone", "now", "end"),
+    [
+        ("day", "UTC", "2026-07-01T00:00:10.5", "2026-07-01T00:00:11"),
+        ("day", "UTC", "2026-07-01T00:59:01", "2026-07-01T00:59:10"),
+        ("day", "UTC", "2026-07-01T01:30:01", "2026-07-01T01:31:00"),
+        ("day", "UTC", "2026-07-01T05:00:01", "2026-07-01T05:05:00"),
+        ("day", "Asia/Kathmandu", "2026-06-30T18:15:10", "2026-06-30T18:15:10"),
+        ("day", "Asia/Kathmandu", "2026-06-30T18:14:58", "2026-06-30T18:15:00"),
+        ("hour", "UTC", "2026-07-01T05:00:01.5", "2026-07-01T05:00:02"),
+        ("hour", "UTC", "2026-07-01T05:10:01", "2026-07-01T05:10:10"),
+        ("none", "UTC", "2026-07-01T00:00:10", "2026-07-01T00:05:00"),
+    ],
+)
+def test_an_interval_that_has_just_begun_is_not_made_longer(
+    interval: str, zone: str, now: str, end: str, parts: dict[str, str]
+) -> None:
+    """
+    What is divided by the time that has passed, or held against as much of another interval, has hardly more of it.
+    """
+    question = {**BASE, **parts, "interval": interval, "timezone": zone}
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+
+    assert asked(question, moment) == datetime.fromisoformat(end).replace(tzinfo=UTC)
+    assert asked({**BASE, "interval": interval, "timezone": zone}, moment).minute % 5 == 0
+
+
+def test_a_wrong_zone_has_a_present_too() -> None:
+    """
+    A question that cannot be asked is refused for its faults, and not by what looks for its interval.
+    """
+    assert asked({**BASE, "aggregate": "rate", "interval": "day", "timezone": "Mars/Olympus"}) >= NOW
+
+
 @settings(deadline=None)
 @given(st.datetimes(datetime(1971, 1, 1), datetime(2099, 1, 1)), st.integers(1, 10**6), st.sampled_from("mhd"))  # noqa: DTZ001 - hypothesis wants it so
 def test_the_present_is_never_before_now_nor_far_ahead(naive: datetime, number: int, unit: str) -> None:

@@ -188,6 +188,51 @@ def test_one_that_needs_too_much_leaves_the_others_their_answers(ask: Ask) -> No
     assert alone["errors"][0]["hint"].startswith("ask for a shorter range")
 
 
+def test_they_have_as_many_rows_together_as_one_alone(ask: Ask) -> None:
+    """
+    Answers that are each within the bound, and together beyond it, are given as long as there is room.
+    """
+    several = {**COUNT, "interval": "day"}
+    rows = len(ask(several).json()["rows"])
+    bounds = Bounds(rows=2 * rows)
+    queries = {str(index): {**several, "filters": [{"measure": "size", "gte": -index}]} for index in range(3)}
+
+    found = ask({"queries": queries}, bounds=bounds).json()["queries"]
+
+    assert [len(found[name].get("rows", ())) for name in queries] == [rows, rows, 0]
+    assert found["2"]["status"] == 422
+    assert f"more than {2 * rows} rows of answer, together with the questions beside it" in found["2"]["detail"]
+    assert found["2"]["errors"][0]["hint"].startswith("ask it by itself, or ask for a shorter range")
+
+
+def test_they_have_as_many_intervals_together_as_one_alone(ask: Ask) -> None:
+    """
+    Fifty questions of ten years by the hour are not fifty times the work of one; what is small beside them is answered.
+    """
+    years = {**COUNT, "range": {"last": "3650d"}, "interval": "hour", "fill": "zero", "timezone": "Australia/Lord_Howe"}
+    queries = {str(index): {**years, "filters": [{"measure": "size", "gte": index}]} for index in range(3)}
+
+    found = ask({"queries": {**queries, "small": {**COUNT, "interval": "day"}}}).json()["queries"]
+
+    assert len(found["0"]["rows"]) > 87_000
+    assert [found[name]["status"] for name in ("1", "2")] == [422, 422]
+    assert found["1"]["errors"][0]["place"] == "interval"
+    assert found["small"]["rows"] != []
+
+
+def test_they_fill_as_many_rows_together_as_one_alone(ask: Ask) -> None:
+    """
+    Where gaps of several groups are filled, the rows count, and the question that is too much says so.
+    """
+    filled = {**COUNT, "range": {"last": "1300d"}, "interval": "hour", "fill": "zero", "group_by": ["kind"]}
+    queries = {str(index): {**filled, "filters": [{"measure": "size", "gte": -index}]} for index in range(3)}
+
+    found = ask({"queries": queries}).json()["queries"]
+
+    assert len(found["0"]["rows"]) > 60_000
+    assert [(found[name]["status"], found[name]["errors"][0]["place"]) for name in ("1", "2")] == [(422, "fill")] * 2
+
+
 @pytest.mark.parametrize(
     ("body", "places"),
     [
@@ -222,3 +267,18 @@ def test_as_many_as_are_allowed_are_answered(ask: Ask) -> None:
     assert [found[str(index)]["rows"] for index in range(MAX_QUERIES)] == [
         [[max(0, 12 - index)]] for index in range(MAX_QUERIES)
     ]
+
+
+@pytest.mark.parametrize("zone", ["America/St_Johns", "Asia/Kolkata", "Pacific/Apia"])
+def test_the_first_hours_that_there_are_can_be_asked_for(ask: Ask, zone: str) -> None:
+    """
+    An hour that began before 1970, by the clocks of a zone, is answered as any other.
+    """
+    first = {"from": "1970-01-01T00:00:00Z", "to": "1970-01-01T02:00:00Z"}
+    asked = {**COUNT, "aggregate": "rate", "range": first, "interval": "hour", "timezone": zone, "fill": "zero"}
+
+    answer = ask({**asked, "compare": "previous_period"})
+
+    assert answer.status_code == 200
+    assert [row[1:] for row in answer.json()["rows"]] == [[0, 0]] * len(answer.json()["rows"])
+    assert len(answer.json()["rows"]) in (2, 3)

@@ -138,6 +138,7 @@ def test_a_wrong_filter_gets_a_way_out(condition: dict[str, Any], hint: str) -> 
         ("intervall", "day", "did you mean `interval`?"),
         ("group-by", [], "did you mean `group_by`?"),
         ("interval", "dai", "did you mean `day`?"),
+        ("timezone", "europe/berlin", "did you mean `Europe/Berlin`?"),
         ("fill", "zeros", "did you mean `zero`?"),
         ("aggregate", "summ", "did you mean `sum`?"),
     ],

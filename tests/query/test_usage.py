@@ -29,6 +29,7 @@ def test_questions_are_counted_by_how_they_ended() -> None:
     for ending in Ending:
         usage.ended("acme", ending)
     usage.ended("acme", Ending.CACHED)
+    usage.exported("acme")
     usage.spent("acme", Spent(2, 1000, 8000, 0.25, 0.125))
     usage.spent("acme", Spent(1, 1, 8, 0.0005, 0.0005))
     found = accounts(usage)["acme"]
@@ -43,6 +44,7 @@ def test_questions_are_counted_by_how_they_ended() -> None:
         "too_large": 1,
         "invalid": 1,
         "failed": 1,
+        "exports": 1,
         "statements": 3,
         "rows_read": 1001,
         "bytes_read": 8008,

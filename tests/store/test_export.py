@@ -321,10 +321,10 @@ def test_the_engine_fences_an_export_without_its_condition(shelf: Shelf, events:
     reader = ExportReader(shelf.engine, shelf.catalogue, "globex")
     ask = "SELECT tenant, event_id FROM metriclake.metrics"
 
-    found = arrow_ipc.open_stream(shelf.engine.arrow(ask, {}, reader._settings())).read_all().to_pylist()
+    found = arrow_ipc.open_stream(shelf.engine.arrow(ask, {}, reader._settings())[0]).read_all().to_pylist()
     assert found == [{"tenant": "globex", "event_id": "secret"}]
     for sql in ("SELECT key FROM metriclake.meta", "SELECT tenant FROM metriclake.staged"):
-        assert arrow_ipc.open_stream(shelf.engine.arrow(sql, {}, reader._settings())).read_all().num_rows == 0
+        assert arrow_ipc.open_stream(shelf.engine.arrow(sql, {}, reader._settings())[0]).read_all().num_rows == 0
     with pytest.raises(StoreError):
         shelf.engine.arrow("INSERT INTO metriclake.meta SELECT 'format', '9'", {}, reader._settings())
 
@@ -521,7 +521,7 @@ def test_a_slice_does_not_take_many_statements(shelf: Shelf, monkeypatch: pytest
     asked: list[str] = []
     ask = shelf.engine.arrow
 
-    def counted(sql: str, parameters: Mapping[str, Any], wanted: Mapping[str, Any]) -> bytes:
+    def counted(sql: str, parameters: Mapping[str, Any], wanted: Mapping[str, Any]) -> Any:
         asked.append(sql)
         return ask(sql, parameters, wanted)
 

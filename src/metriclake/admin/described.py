@@ -30,6 +30,7 @@ class Took(msgspec.Struct):
     too_large: int
     invalid: int
     failed: int
+    exports: int
     statements: int
     rows_read: int
     bytes_read: int

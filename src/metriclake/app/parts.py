@@ -116,6 +116,7 @@ class Parts:
             lambda tenant: ExportReader(self.engine, self.catalogue, tenant, tiers=self.loader.tiers),
             self.keys.signing,
             self._loaded,
+            self.desk.usage,
         )
         self.live = Live(
             self.keys.signing,

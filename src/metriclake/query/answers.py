@@ -23,6 +23,7 @@ from metriclake.query.arrange import arrange, as_text
 from metriclake.query.claims import allowed_of, check_metrics
 from metriclake.query.desk import Desk, Found, Outcome
 from metriclake.query.plan import Plan, Units, plan
+from metriclake.query.points import Points
 from metriclake.query.present import key_of, present
 from metriclake.query.question import Draft, Question
 from metriclake.store import Answer, Metric, Selection, TenantReader
@@ -110,7 +111,9 @@ class Answers:
         def reads(reader: TenantReader, missing: Sequence[CacheKey]) -> Mapping[CacheKey, Outcome]:
             metrics = allowed_of(claims.metrics, reader.known())
             return _answered(
-                {key: asked[key] for key in missing}, reader, lambda one: _plan(claims, one, metrics, declared)
+                {key: asked[key] for key in missing},
+                reader,
+                lambda one, points: _plan(claims, one, metrics, declared, points),
             )
 
         found = await self._desk.get(claims.tenant_id, list(asked), reads)
@@ -123,26 +126,29 @@ class _Asked:
     moment: datetime
 
 
-def _plan(claims: TenantClaims, asked: _Asked, metrics: Mapping[str, Metric], declared: Declared) -> Plan:
+def _plan(
+    claims: TenantClaims, asked: _Asked, metrics: Mapping[str, Metric], declared: Declared, points: Points
+) -> Plan:
     metric = asked.draft.question.metric
     check_metrics(claims.metrics, [metric] if metric else [])
-    return plan(asked.draft, metrics, declared.units(), asked.moment)
+    return plan(asked.draft, metrics, declared.units(), asked.moment, points)
 
 
 def _answered(
-    asked: Mapping[CacheKey, _Asked], reader: TenantReader, planned: Callable[[_Asked], Plan]
+    asked: Mapping[CacheKey, _Asked], reader: TenantReader, planned: Callable[[_Asked, Points], Plan]
 ) -> dict[CacheKey, Outcome]:
     outcomes: dict[CacheKey, Outcome] = {}
     plans: dict[CacheKey, Plan] = {}
+    intervals, filled = Points(), Points()
     for key, one in asked.items():
         try:
-            plans[key] = planned(one)
-        except (InvalidQuestion, NotAllowed) as error:
+            plans[key] = planned(one, intervals)
+        except (InvalidQuestion, NotAllowed, QuestionTooLarge) as error:
             outcomes[key] = error
     found = _read(reader, list(dict.fromkeys(made.selection for made in plans.values())))
     for key, made in plans.items():
         try:
-            outcomes[key] = _encoded(made, _found(found[made.selection]))
+            outcomes[key] = _encoded(made, _found(found[made.selection]), filled)
         except (InvalidQuestion, QuestionTooLarge) as error:
             outcomes[key] = error
     return outcomes
@@ -160,16 +166,21 @@ def _read(reader: TenantReader, selections: list[Selection]) -> _Read:
     except QuestionTooLarge as error:
         if len(selections) == 1:
             return {selections[0]: error}
-    narrowed = reader.narrowed(len(selections))
-    return {selection: _alone(narrowed, selection) for selection in selections}
+    narrowed, points = reader.narrowed(len(selections)), Points(reader.bounds.rows)
+    return {selection: _alone(narrowed, selection, points) for selection in selections}
 
 
-def _alone(reader: TenantReader, selection: Selection) -> Answer | QuestionTooLarge:
+def _alone(reader: TenantReader, selection: Selection, points: Points) -> Answer | QuestionTooLarge:
     try:
-        return reader.select(selection)
+        answer = reader.select(selection)
     except QuestionTooLarge as error:
         faults = (replace(fault, hint=f"ask it by itself, or {fault.hint}") for fault in error.faults)
         return QuestionTooLarge(tuple(faults))
+    try:
+        points.take(len(answer.rows) + len(answer.before), reader.bounds.too_many_rows)
+    except QuestionTooLarge as error:
+        return error
+    return answer
 
 
 def _found(answer: Answer | QuestionTooLarge) -> Answer:
@@ -178,13 +189,13 @@ def _found(answer: Answer | QuestionTooLarge) -> Answer:
     return answer
 
 
-def _encoded(made: Plan, answer: Answer) -> bytes:
+def _encoded(made: Plan, answer: Answer, points: Points) -> bytes:
     """
     Return an answer as JSON, up to the end of `meta`: `_said` adds the rest.
     """
     columns = [column.as_json() for column in made.columns]
     encoded = msgspec.json.encode(
-        {"columns": columns, "rows": arrange(made, answer), "meta": {**covered(made), "rollup": answer.rolled}}
+        {"columns": columns, "rows": arrange(made, answer, points), "meta": {**covered(made), "rollup": answer.rolled}}
     )
     return encoded.removesuffix(b"}}")
 

@@ -11,11 +11,14 @@ from datetime import UTC, datetime
 from itertools import product
 from typing import Any
 
-from metriclake._errors import Fault, InvalidQuestion
-from metriclake.query.periods import MAX_POINTS, Period
+from metriclake._errors import Fault
+from metriclake.query.periods import Period
 from metriclake.query.plan import Plan
+from metriclake.query.points import MAX_POINTS, Points
 from metriclake.store import Aggregate, Answer
 from metriclake.store.selection import OTHER
+
+_TOO_MANY = Fault("fill", f"would make more than {MAX_POINTS} rows", "take longer intervals or fewer groups")
 
 _Key = tuple[Any, ...]
 """The position of an interval (0 where there are none), and the groups."""
@@ -23,11 +26,12 @@ _Key = tuple[Any, ...]
 _Values = dict[_Key, Any]
 
 
-def arrange(made: Plan, answer: Answer) -> list[list[Any]]:
+def arrange(made: Plan, answer: Answer, points: Points | None = None) -> list[list[Any]]:
     """
     Return the rows of the answer: times as RFC 3339, absent dimensions as null, gaps filled as asked.
 
-    Raises InvalidQuestion where filling would make too many.
+    `points` are those left for the filled rows of all questions of the request. Raises InvalidQuestion where filling
+    would make too many, QuestionTooLarge where there is no room for them.
     """
     values = [_values(answer.rows, made.period, rate=made.rate)]
     if made.before is not None:
@@ -36,7 +40,7 @@ def arrange(made: Plan, answer: Answer) -> list[list[Any]]:
     absent = _absent(made)
     return [
         [*times[position], *(name or None for name in groups), *(found.get(key, absent) for found in values)]
-        for key in _keys(made, values)
+        for key in _keys(made, values, points or Points())
         for position, *groups in (key,)
     ]
 
@@ -61,7 +65,7 @@ def _position(positions: dict[datetime, int], start: datetime, period: Period) -
     return period.position(start) if found is None else found
 
 
-def _keys(made: Plan, values: Sequence[_Values]) -> Iterable[_Key]:
+def _keys(made: Plan, values: Sequence[_Values], points: Points) -> Iterable[_Key]:
     """
     Return the keys of the answer's rows in their order: by time, then by groups, or the largest first.
     """
@@ -69,21 +73,19 @@ def _keys(made: Plan, values: Sequence[_Values]) -> Iterable[_Key]:
     if not starts and not grouped:
         return [(0,)]
     if starts and made.fill != "none":
-        return _filled(made, {key[1:] for found in values for key in found} if grouped else {()})
+        return _filled(made, {key[1:] for found in values for key in found} if grouped else {()}, points)
     keys = values[0] if len(values) == 1 else sorted({key for found in values for key in found})
     if made.selection.limit is None or starts:
         return keys
     return sorted(keys, key=lambda key: _rank(key[1:], values[0].get(key)))
 
 
-def _filled(made: Plan, groups: set[_Key]) -> Iterable[_Key]:
+def _filled(made: Plan, groups: set[_Key], points: Points) -> Iterable[_Key]:
     """
     Return a key for each interval of each group.
     """
     starts = made.period.starts
-    if len(starts) * len(groups) > MAX_POINTS:
-        fault = Fault("fill", f"would make more than {MAX_POINTS} rows", "take longer intervals or fewer groups")
-        raise InvalidQuestion((fault,))
+    points.take(len(starts) * len(groups), _TOO_MANY)
     return ((position, *group) for position, group in product(range(len(starts)), sorted(groups)))
 
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,6 +25,8 @@ from metriclake.event import is_tenant_id
 from metriclake.query.claims import allowed_of, check_metrics, claims_of
 from metriclake.query.places import Places
 from metriclake.query.streamed import Cut, Streamed
+from metriclake.query.turns import Turns, TurnTerms
+from metriclake.query.usage import Usage
 from metriclake.query.wanted import FileFormat, Wanted, extract, file_name, read
 from metriclake.store import (
     EXPORTERS,
@@ -36,12 +37,17 @@ from metriclake.store import (
     Format,
     NdjsonFormat,
     ParquetFormat,
+    Spent,
 )
 
+_Result = TypeVar("_Result")
 _LOG = logging.getLogger(__name__)
 _OF_TENANT = 2
 _MOST = 8
 """How many exports are under way of a tenant, and in all."""
+_TERMS = TurnTerms(concurrent=1, waiting=_MOST, patience=600.0)
+"""Pages of a tenant at once, which leaves its neighbours the other place; all of them together take no such time."""
+
 _PART_BYTES = 256 * 1024
 """What is handed to the network at once, at least."""
 
@@ -96,15 +102,24 @@ class Exports:
     The exports of one server.
     """
 
-    def __init__(self, reader: Callable[[str], ExportReader], signing_key: str, upto: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        reader: Callable[[str], ExportReader],
+        signing_key: str,
+        upto: Callable[[], int],
+        usage: Usage | None = None,
+    ) -> None:
         """
         `reader` makes the reader of a verified tenant; `upto` returns the last object whose rows are all in the store.
+
+        What a tenant's exports take is counted in `usage`; what the admin key's take is nobody's.
         """
         self._reader = reader
         self._signing_key = signing_key
         self._upto = upto
         self._places = Places("exports", _OF_TENANT, lambda: _MOST)
-        self._threads = CapacityLimiter(EXPORTERS)
+        self._turns = Turns(EXPORTERS, lambda _who: _TERMS)
+        self._usage = usage or Usage()
 
     def __len__(self) -> int:
         """
@@ -131,7 +146,7 @@ class Exports:
 
         Raises InvalidQuestion where the store has nothing of it: a wrong name must not look like an empty export.
         """
-        if not is_tenant_id(tenant) or not await self._read(self._reader(tenant).metrics):
+        if not is_tenant_id(tenant) or not await self._read(ADMIN_KEY, None, self._reader(tenant).metrics):
             raise InvalidQuestion(
                 (Fault("tenant", "the store has nothing of this tenant", "see GET /v1/admin/tenants"),)
             )
@@ -141,42 +156,71 @@ class Exports:
         wanted = read(request.query_params.multi_items(), request.headers.get("accept"))
         check_metrics(allowed, wanted.metrics)
         reader = self._reader(tenant)
-        give_back = self._places.take(tenant if by == TENANT_TOKEN else None)
+        payer = tenant if by == TENANT_TOKEN else None
+        give_back = self._places.take(payer)
+        take_turn = functools.partial(self._read, payer or ADMIN_KEY, reader)
         try:
             prepare = functools.partial(_prepare, reader, wanted, allowed, self._upto, tenant, by)
-            made, amounts = await self._read(prepare)
+            made, amounts = await take_turn(prepare)
             if request.method == "HEAD":
                 give_back()
                 return Response(headers={"Cache-Control": "no-store", **made.headers}, media_type=wanted.form.media)
             parts = reader.export(made.extract, amounts, _format(wanted))
             _LOG.info("an export begins", extra=made.facts)
-            first = await self._read(functools.partial(_some, parts))
+            if payer is not None:
+                self._usage.exported(payer)
+            first = await take_turn(functools.partial(_some, parts))
         except BaseException:
             give_back()
             raise
-        return Streamed(self._parts(made, first, parts), give_back, made.headers, wanted.form.media)
+        following = functools.partial(take_turn, functools.partial(_some, parts))
+        return Streamed(_parts(made, first, following), give_back, made.headers, wanted.form.media)
 
-    async def _read(self, work: Callable[[], Any]) -> Any:
-        return await run_sync(work, limiter=self._threads)
+    async def _read(self, who: str, reader: ExportReader | None, work: Callable[[], _Result]) -> _Result:
+        """
+        Do a part of an export's work, in turn: one of each who exports, the one whose last turn is the longest ago.
 
-    async def _parts(self, made: _Export, first: bytes, parts: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-        began, size, end = time.monotonic(), 0, "the client went away"
+        With a reader, what that has read is counted as the tenant's.
+        """
+
+        def timed() -> _Result:
+            began = time.thread_time()
+            try:
+                return work()
+            finally:
+                if reader is not None:
+                    reader.spent.cpu += time.thread_time() - began
+
         try:
-            part = first
-            while part:
-                yield part
-                size += len(part)
-                part = await self._read(functools.partial(_some, parts))
-            end = "whole"
-        except MetriclakeError as error:
-            end = f"cut: {error}"
-            raise Cut from error
-        except Exception:
-            end = "cut: a fault of this server"
-            raise
+            async with self._turns.turn(who):
+                return await run_sync(timed)
         finally:
-            seconds = round(time.monotonic() - began, 3)
-            _LOG.info("an export has ended", extra={**made.facts, "end": end, "bytes": size, "seconds": seconds})
+            if reader is not None and who != ADMIN_KEY:
+                spent, reader.spent = reader.spent, Spent()
+                self._usage.spent(who, spent)
+
+
+async def _parts(made: _Export, first: bytes, following: Callable[[], Awaitable[bytes]]) -> AsyncGenerator[bytes, None]:
+    """
+    Yield an export in parts, each read when the one before is taken, and say in the log how it ended.
+    """
+    began, size, end = time.monotonic(), 0, "the client went away"
+    try:
+        part = first
+        while part:
+            yield part
+            size += len(part)
+            part = await following()
+        end = "whole"
+    except MetriclakeError as error:
+        end = f"cut: {error}"
+        raise Cut from error
+    except Exception:
+        end = "cut: a fault of this server"
+        raise
+    finally:
+        seconds = round(time.monotonic() - began, 3)
+        _LOG.info("an export has ended", extra={**made.facts, "end": end, "bytes": size, "seconds": seconds})
 
 
 def _prepare(

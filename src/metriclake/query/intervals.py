@@ -18,6 +18,9 @@ _FIXED = {
     Bucket.HOUR: timedelta(hours=1),
 }
 _MONTHS = {Bucket.MONTH: 1, Bucket.QUARTER: 3, Bucket.YEAR: 12}
+_LONGEST = timedelta(days=367)
+_SWITCHES = timedelta(days=30)
+"""Clocks are put back less often than that."""
 _HOUR = timedelta(hours=1)
 _CLOCK_STEP = timedelta(minutes=15)
 
@@ -44,6 +47,16 @@ def starts(start: datetime, end: datetime, bucket: Bucket, zone: str) -> Iterato
     while found < end:
         yield found
         found = _next(found, bucket, zone)
+
+
+def at_least(start: datetime, end: datetime, bucket: Bucket) -> int:
+    """
+    Return how many intervals [start, end) touches at least, without looking for them.
+
+    An hour may be longer where clocks are put back, which happens a few times a year.
+    """
+    length = _FIXED.get(bucket, _LONGEST)
+    return max(0, (end - start) // length - (end - start) // _SWITCHES)
 
 
 def edges(start: datetime, end: datetime, bucket: Bucket, zone: str) -> tuple[datetime, ...]:

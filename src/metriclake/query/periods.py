@@ -9,16 +9,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 
-from metriclake._errors import Fault, InvalidQuestion
+from metriclake._errors import Fault
 from metriclake.query import intervals
+from metriclake.query.points import MAX_POINTS, Points
 from metriclake.query.question import EARLIEST, Question
 from metriclake.store import Bucket
 
-MAX_POINTS = 100_000
-"""Intervals times groups that one answer may have."""
-
+_TOO_FINE = Fault("interval", f"cuts the range into more than {MAX_POINTS} pieces", "take a longer one")
 _NONE = timedelta()
 _TICK = timedelta(microseconds=1)
 
@@ -52,11 +50,11 @@ class Period:
         return ((self.end if last else self.starts[position + 1]) - start).total_seconds()
 
 
-def period_of(question: Question, now: datetime) -> Period:
+def period_of(question: Question, now: datetime, points: Points | None = None) -> Period:
     """
     Return the period of a question. With intervals, `last` reaches back to the start of the one that it falls into.
 
-    Raises InvalidQuestion where there would be too many intervals.
+    Raises InvalidQuestion where there would be too many intervals; QuestionTooLarge where there is no room for them.
     """
     if question.start is not None and question.end is not None:
         start, end = question.start.astimezone(UTC), question.end.astimezone(UTC)
@@ -67,11 +65,9 @@ def period_of(question: Question, now: datetime) -> Period:
             start = intervals.start_of(start, question.bucket, question.zone)
     if question.bucket is Bucket.NONE:
         return Period(start, end)
-    found = tuple(islice(intervals.starts(start, end, question.bucket, question.zone), MAX_POINTS + 1))
-    if len(found) > MAX_POINTS:
-        fault = Fault("interval", f"cuts the range into more than {MAX_POINTS} pieces", "take a longer one")
-        raise InvalidQuestion((fault,))
-    return Period(start, end, found)
+    points = points or Points()
+    points.check(intervals.at_least(start, end, question.bucket), _TOO_FINE)
+    return Period(start, end, points.taken(intervals.starts(start, end, question.bucket, question.zone), _TOO_FINE))
 
 
 def period_before(period: Period, bucket: Bucket, zone: str) -> Period:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from metriclake._errors import Fault, InvalidQuestion
+from metriclake._errors import Fault, InvalidQuestion, QuestionTooLarge
 from metriclake.query import intervals
 from metriclake.query.names import Names, unknown
 from metriclake.query.periods import Period, period_before, period_of
+from metriclake.query.points import Points
 from metriclake.query.question import RATE, Draft, Question
 from metriclake.store import Aggregate, Bucket, Measure, Metric, Operation, Selection, Term
 
@@ -57,11 +58,14 @@ class Plan:
     rate: bool = False
 
 
-def plan(draft: Draft, metrics: Mapping[str, Metric], units: Units, now: datetime) -> Plan:
+def plan(
+    draft: Draft, metrics: Mapping[str, Metric], units: Units, now: datetime, points: Points | None = None
+) -> Plan:
     """
-    Plan a question at the moment `now`.
+    Plan a question at the moment `now`; `points` are those left for the intervals of all questions of the request.
 
-    Raises InvalidQuestion with every fault of the question's shape and every name that is not there.
+    Raises InvalidQuestion with every fault of the question's shape and every name that is not there, QuestionTooLarge
+    where the only fault is that there is no room.
     """
     question, faults = draft.question, list(draft.faults)
     names = Names(question, metrics.get(question.metric))
@@ -69,7 +73,7 @@ def plan(draft: Draft, metrics: Mapping[str, Metric], units: Units, now: datetim
         faults += names.faults
     elif question.metric:
         faults.append(unknown("metric", question.metric, "metric", metrics))
-    period = _period(draft, now, faults)
+    period = _period(draft, now, points, faults)
     if faults or period is None:
         raise InvalidQuestion(tuple(faults))
     before = period_before(period, question.bucket, question.zone) if question.compared else None
@@ -91,17 +95,20 @@ def plan(draft: Draft, metrics: Mapping[str, Metric], units: Units, now: datetim
     return Plan(selection, period, before, columns, question.fill, rate=question.aggregate == RATE)
 
 
-def _period(draft: Draft, now: datetime, faults: list[Fault]) -> Period | None:
+def _period(draft: Draft, now: datetime, points: Points | None, faults: list[Fault]) -> Period | None:
     """
     Return the period, where what was said of it could be read; notes the fault of one that is cut too fine.
     """
     if any(fault.place.partition(".")[0] in ("question", "range", "timezone", "interval") for fault in draft.faults):
         return None
     try:
-        return period_of(draft.question, now)
+        return period_of(draft.question, now, points)
     except InvalidQuestion as error:
         faults += error.faults
-        return None
+    except QuestionTooLarge:
+        if not faults:
+            raise
+    return None
 
 
 def _aggregate(question: Question) -> Aggregate:

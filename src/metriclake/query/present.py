@@ -14,13 +14,18 @@ from typing import Any
 import msgspec
 
 from metriclake.query.answer_cache import CacheKey
-from metriclake.query.question import Draft, Question
+from metriclake.query.intervals import start_of
+from metriclake.query.question import RATE, Draft, Question
+from metriclake.store import Bucket
 from metriclake.tokens import TenantClaims
 
 _STEPS = (timedelta(minutes=5), timedelta(minutes=1), timedelta(seconds=10))
 _LEAST = timedelta(seconds=1)
 _PARTS = 300
 """A step is no more than this part of the range."""
+
+_PARTS_OF_INTERVAL = 60
+"""Nor than this part of what has passed of the present interval, where an answer depends on how much that is."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGEST_BYTES = 16
@@ -32,7 +37,11 @@ def present(question: Question, now: datetime) -> datetime:
     """
     if question.last is None:
         return now
-    step = next((step for step in _STEPS if step * _PARTS <= question.last), _LEAST)
+    longest = question.last / _PARTS
+    if question.bucket is not Bucket.NONE and (question.compared or question.aggregate == RATE):
+        passed = now - start_of(now, question.bucket, question.zone)
+        longest = min(longest, passed / _PARTS_OF_INTERVAL)
+    step = next((step for step in _STEPS if step <= longest), _LEAST)
     return _EPOCH + -((_EPOCH - now) // step) * step
 
 

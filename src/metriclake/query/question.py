@@ -10,8 +10,9 @@ import difflib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import available_timezones
 
 import msgspec
 
@@ -208,11 +209,12 @@ class _Reader:
         return Bucket(self._choice("interval", tuple(Bucket), Bucket.NONE))
 
     def _zone(self) -> str:
-        zone = self._text("timezone") or "UTC"
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            self.fault("timezone", "is not a time zone", "such as UTC or Europe/Berlin")
+        zone, zones = self._text("timezone") or "UTC", _zones()
+        if zone not in zones.values():
+            near = difflib.get_close_matches(zone.casefold(), zones, n=1)
+            hint = f"did you mean `{zones[near[0]]}`?" if near else "such as UTC or Europe/Berlin"
+            self.fault("timezone", "is not a time zone", hint)
+            return "UTC"
         return zone
 
     def _range(self) -> tuple[timedelta | None, datetime | None, datetime | None]:
@@ -278,3 +280,13 @@ class _Reader:
         filters, faults = read_filters(self.value.get("filters", []))
         self.faults += faults
         return filters
+
+
+@cache
+def _zones() -> dict[str, str]:
+    """
+    Return the time zones by their names in lower case.
+
+    Machines have more: their own, and zones with leap seconds (`right/...`), which the engine does not have.
+    """
+    return {zone.casefold(): zone for zone in sorted(available_timezones() - {"localtime"})}

@@ -1,5 +1,5 @@
 """
-Count what each tenant's questions took, since the process started.
+Count what each tenant's questions and exports took, since the process started.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Ending(StrEnum):
 @dataclass(slots=True)
 class _Account:
     endings: Counter[str] = field(default_factory=Counter)
+    exports: int = 0
     statements: int = 0
     rows: int = 0
     bytes: int = 0
@@ -47,6 +48,7 @@ class _Account:
 
     def add(self, other: _Account) -> None:
         self.endings.update(other.endings)
+        self.exports += other.exports
         self.statements += other.statements
         self.rows += other.rows
         self.bytes += other.bytes
@@ -57,6 +59,7 @@ class _Account:
         return {
             "questions": self.endings.total(),
             **{ending.value: self.endings[ending] for ending in Ending},
+            "exports": self.exports,
             "statements": self.statements,
             "rows_read": self.rows,
             "bytes_read": self.bytes,
@@ -89,13 +92,25 @@ class Usage:
             for account in (self._account(tenant), self._total):
                 account.endings[ending] += 1
 
+    def exported(self, tenant: str) -> None:
+        """
+        Count an export that has begun; what it takes is told as it goes on.
+        """
+        with self._lock:
+            for account in (self._account(tenant), self._total):
+                account.exports += 1
+
     def spent(self, tenant: str, spent: Spent) -> None:
         """
         Count what statements took.
         """
         with self._lock:
             for account in (self._account(tenant), self._total):
-                account.add(_Account(Counter(), spent.statements, spent.rows, spent.bytes, spent.seconds, spent.cpu))
+                account.statements += spent.statements
+                account.rows += spent.rows
+                account.bytes += spent.bytes
+                account.seconds += spent.seconds
+                account.cpu += spent.cpu
 
     @property
     def total(self) -> dict[str, Any]:
@@ -128,7 +143,7 @@ class Usage:
         """
         with self._lock:
             named = sorted(self._accounts.items(), key=lambda item: (-item[1].seconds, item[0]))
-            rest = [(OTHERS, self._others)] if self._others.endings or self._others.statements else []
+            rest = [(OTHERS, self._others)] if self._others != _Account() else []
             tenants = [{"tenant": tenant, **account.as_json()} for tenant, account in [*named, *rest]]
             return {"since": self._since.isoformat(), "tenants": tenants, "total": self._total.as_json()}
 

@@ -43,6 +43,13 @@ class Bounds:
             "os_threads_nice_value_query": self.nice,
         }
 
+    @property
+    def too_many_rows(self) -> Fault:
+        """
+        Return the fault of an answer that has more rows than it may.
+        """
+        return Fault("question", f"has more than {self.rows} rows of answer", _HINT)
+
     def passed(self, error: StoreError) -> QuestionTooLarge | None:
         """
         Return what to say where a statement needed more; None where the store failed for another reason.
@@ -51,7 +58,7 @@ class Bounds:
             "158": f"would read more than {self.rows_read} rows",
             "159": f"takes longer than {self.seconds:g} seconds",
             "241": f"needs more than {self.memory} bytes of memory",
-            "396": f"has more than {self.rows} rows of answer",
+            "396": self.too_many_rows.what,
         }
         code = _CODE.search(str(error))
         what = bounds.get(code[1] if code else "")

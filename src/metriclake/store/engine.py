@@ -14,7 +14,7 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -37,6 +37,9 @@ runs with a nice value of its own keeps that.
 
 _REFUSED = "&%#?"
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
+_TOLD = "_metriclake_told"
+"""The backend's attribute for what its last raw statement has read; a connection runs one at a time."""
+
 _ARROW = {"output_format_arrow_string_as_string": 1, "output_format_arrow_compression_method": "none"}
 
 _CONFIG = """<clickhouse>
@@ -110,7 +113,9 @@ class Engine:
         except Exception as error:
             raise StoreError(f"the store {self._folder} cannot be opened: {_first_line(error)}") from error
         with contextlib.suppress(AttributeError):  # else the client's own figures stay
-            client._backend._summary = _summary  # noqa: SLF001 - it has no public place for it
+            backend = client._backend  # noqa: SLF001 - it has no public place for either
+            backend._summary = _summary  # noqa: SLF001 - as above
+            backend._run_with_settings = _telling(backend, backend._run_with_settings)  # noqa: SLF001 - as above
         with self._lock:
             self._all.append(client)
         return client
@@ -161,16 +166,18 @@ class Engine:
         with self._borrowed() as client, _mapped(sql):
             return client.query(sql, parameters=dict(parameters), settings=dict(settings))
 
-    def arrow(self, sql: str, parameters: Mapping[str, Any], settings: Mapping[str, Any]) -> bytes:
+    def arrow(
+        self, sql: str, parameters: Mapping[str, Any], settings: Mapping[str, Any]
+    ) -> tuple[bytes, Mapping[str, int]]:
         """
-        Ask on a borrowed connection; returns an Arrow stream.
+        Ask on a borrowed connection; returns an Arrow stream, and what the statement has read where that is known.
 
         The settings stand in the statement: the client would put them before it, and could not take `readonly` back.
         """
         clause = ", ".join(f"{name} = {_quoted(value)}" for name, value in {**settings, **_ARROW}.items())
         with self._borrowed() as client, _mapped(sql):
             stream: bytes = client.raw_query(f"{sql} SETTINGS {clause} FORMAT ArrowStream", parameters=dict(parameters))
-            return stream
+            return stream, getattr(getattr(client, "_backend", None), _TOLD, {})
 
     def sync_folders(self) -> None:
         """
@@ -254,6 +261,20 @@ def _summary(result: Any) -> dict[str, int]:
         "read_bytes": int(result.storage_bytes_read()),
         "elapsed_ns": int(result.elapsed() * 1_000_000_000),
     }
+
+
+def _telling(backend: Any, run: Callable[..., Any]) -> Callable[..., Any]:
+    """
+    Return what runs a raw statement, and leaves with the backend what it has read: the client gives the bytes alone.
+    """
+
+    def told(*args: Any, **options: Any) -> Any:
+        setattr(backend, _TOLD, {})
+        result = run(*args, **options)
+        setattr(backend, _TOLD, _summary(result))
+        return result
+
+    return told
 
 
 def _quoted(value: Any) -> str:

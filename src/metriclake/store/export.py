@@ -8,6 +8,7 @@ docs/decisions/0017-exports-in-pages.md.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -39,7 +40,7 @@ _MOST_ROWS = 65_536
 _PAGE_BYTES = 8 * 1024 * 1024
 """What a page is to have, about: so many bytes, and at most so many rows; the first is small, to come soon."""
 
-_BOUNDS = Bounds(seconds=30.0, memory=64 * _PAGE_BYTES, rows_read=0, rows=_MOST_ROWS)
+_BOUNDS = Bounds(seconds=30.0, memory=64 * _PAGE_BYTES, rows_read=0, rows=_MOST_ROWS, threads=1)
 _RESULT_BYTES = 8 * _PAGE_BYTES
 """What the engine may take for a page: rows may be of very different size, and too large a page is asked anew.
 
@@ -223,10 +224,15 @@ class ExportReader(TenantReader):
     def _ask(self, sql: str, statement: Statement, settings: Mapping[str, Any] | None = None) -> Any:
         own = {"max_result_bytes": _RESULT_BYTES, "os_threads_nice_value_query": GIVES_WAY}
         wanted = {**self._settings(), **own, **(settings or {})}
+        summary: Mapping[str, Any] = {}
+        began = time.perf_counter()
         try:
-            return table_of(self._engine.arrow(sql, statement.parameters, wanted))
+            stream, summary = self._engine.arrow(sql, statement.parameters, wanted)
         except StoreError as error:
             raise self._bounds.passed(error) or error from error
+        finally:
+            self.spent.add(summary, time.perf_counter() - began)
+        return table_of(stream)
 
 
 def _value(metric: Metric, column: Column, columns: Columns) -> str | None:

@@ -88,6 +88,13 @@ class TenantReader:
         self._sets = sets
         self.spent = Spent()
 
+    @property
+    def bounds(self) -> Bounds:
+        """
+        Return what one statement may use.
+        """
+        return self._bounds
+
     def metrics(self) -> dict[str, Metric]:
         """
         Return the tenant's metrics by name: those that have rows within their retention.

@@ -130,7 +130,8 @@ class SelectionText:
     def _bucket(self) -> str:
         selection = self._selection
         if selection.edges:
-            edges = self._bind([int(edge.timestamp()) for edge in selection.edges], "Array(UInt32)")
+            seconds = [max(0, int(edge.timestamp())) for edge in selection.edges]  # no row is from before 1970
+            edges = self._bind(seconds, "Array(UInt32)")
             return f"toDateTime(roundDown(toUnixTimestamp(time), {edges}), 'UTC')"
         return _STARTS[selection.bucket].format(zone=self._bind(selection.zone))
 
