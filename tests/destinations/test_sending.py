@@ -4,13 +4,17 @@ The engine: each record has its ending, whatever the destination answers, and no
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from destinations.scripted import Answer, Memory, Scripted, always, chance, in_turn, reasons, record, send, sender_of
+from metriclake.deadletter import Note
 from metriclake.destinations import Batch, Capabilities, Fate, Rate, Receipt, Record, Repeats, Verdict
 from metriclake.destinations.budget import Account
 from metriclake.destinations.objects import Interrupted
@@ -360,8 +364,9 @@ def test_duplicate_of_what_may_have_been_taken_is_not_sent_unless_it_is_redriven
 
 
 @pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("concurrency", [1, 3])
 @given(seed=st.integers(0, 10_000))
-def test_whatever_is_answered_each_record_has_its_ending(seed: int, *, whole: bool) -> None:
+def test_whatever_is_answered_each_record_has_its_ending(seed: int, concurrency: int, *, whole: bool) -> None:
     """
     Any answers in any order, the process dying at any note: taken at most once, and dead or taken, never both.
     """
@@ -377,7 +382,8 @@ def test_whatever_is_answered_each_record_has_its_ending(seed: int, *, whole: bo
             return Receipt.all(batch, random.choice(fates), pause=pause)
         return Receipt([random.choice(fates) for _ in batch.records], pause=pause)
 
-    service, ledger = Scripted(DOUBLED, answer), _Dying(random.randrange(1, 30))
+    capabilities = replace(DOUBLED, records=10 // concurrency, concurrency=concurrency)
+    service, ledger = Scripted(capabilities, answer), _Dying(random.randrange(1, 30))
     for _ in range(40):
         try:
             jobs = send(service, records(20), ledger)
@@ -408,8 +414,8 @@ class _Dying(Memory):
         super().__init__()
         self.left = left
 
-    def note(self, _reader: str, scope: str, noted: object) -> None:
-        super().note(_reader, scope, noted)  # type: ignore[arg-type]
+    def note(self, _reader: str, scope: str, noted: Note) -> None:
+        super().note(_reader, scope, noted)
         self.left -= 1
         if self.left == 0:
             raise _Died
@@ -419,7 +425,7 @@ def test_notes_of_a_long_outage_stay_short(monkeypatch: pytest.MonkeyPatch) -> N
     """
     A day of failures is noted whole now and then, and what is noted is still enough.
     """
-    monkeypatch.setattr("metriclake.destinations.sending._NOTES_BEFORE_WHOLE", 10)
+    monkeypatch.setattr("metriclake.destinations.notebook._NOTES_BEFORE_WHOLE", 10)
     ledger = Memory()
     service = Scripted(Capabilities(records=1, repeats=Repeats.DOUBLED), always(RETRY, blocked=True))
     sender = sender_of(service, ledger, hours=2)
@@ -430,3 +436,117 @@ def test_notes_of_a_long_outage_stay_short(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(ledger.notes["objects"]) <= 11
     again = send(service, records(2), ledger)
     assert reasons(again) == {"0": "500", "1": "500"}
+
+
+class _Slow(Memory):
+    """
+    A ledger on a disk that takes its time.
+    """
+
+    def __init__(self, service: Scripted) -> None:
+        super().__init__()
+        self.service = service
+
+    def note(self, _reader: str, scope: str, noted: Note) -> None:
+        super().note(_reader, scope, noted)
+        self.service.clock.seconds += 0.02
+
+
+@pytest.mark.parametrize("unknown", ["retry", "dead"])
+def test_requests_in_flight_share_their_notes(unknown: str) -> None:
+    """
+    With four requests at once, one note has the answers of four, and the next four that leave, where they are noted.
+    """
+    capabilities = Capabilities(repeats=Repeats.DOUBLED, retry_unknown=unknown == "retry", concurrency=4)
+    service = Scripted(capabilities)
+    ledger = _Slow(service)
+    assert reasons(send(service, records(40), ledger)) == {}
+
+    notes = [msgspec.json.decode(body) for body in ledger.notes["objects"]]
+    left = [len(note.get("left", [])) for note in notes]
+    delivered = [len(note.get("delivered", [])) for note in notes]
+    if unknown == "dead":
+        assert (left, delivered) == ([*[4] * 10, 0], [0, *[4] * 10])
+    else:
+        assert (sum(left), sum(delivered)) == (0, 40)
+        assert len(notes) <= 14
+
+
+def test_crash_repeats_no_more_than_was_on_its_way() -> None:
+    """
+    Killed when some answers are there and not noted: as many records are sent again as requests may be at once.
+    """
+    service = Scripted(Capabilities(repeats=Repeats.DOUBLED, retry_unknown=True, concurrency=4))
+    for dies_at in (1, 2, 3):
+        ledger = _Lost(dies_at)
+        service.taken.clear()
+        with pytest.raises(_Died):
+            send(service, records(40), ledger)
+        assert reasons(send(service, records(40), ledger)) == {}
+
+        again = [name for name, times in service.taken.items() if times > 1]
+        assert set(service.taken.values()) <= {1, 2}
+        assert 1 <= len(again) <= 4
+
+
+class _Lost(Memory):
+    """
+    A ledger whose process dies before one of its notes is on the disk.
+    """
+
+    def __init__(self, dies_at: int) -> None:
+        super().__init__()
+        self.left = dies_at
+
+    def note(self, _reader: str, scope: str, noted: Note) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise _Died
+        super().note(_reader, scope, noted)
+
+
+def test_request_that_cannot_be_noted_takes_nothing_of_the_rate() -> None:
+    """
+    Where the journal cannot write, what was to leave does not, and the account's rate is not used up by it.
+    """
+    rate = Rate(10, requests=1)
+    service, ledger = Scripted(replace(DOUBLED, rate=rate)), _Lost(1)
+    account = Account(service.clock.ticks)
+    with pytest.raises(_Died):
+        sender_of(service, ledger, account=account).run({"event/a": Job(record("a"))}, "objects")
+    service.clock.seconds += 10
+
+    assert service.batches == []
+    assert account.take("event", rate, 1) == 0
+
+
+def test_trouble_is_over_when_nothing_waits(caplog: pytest.LogCaptureFixture) -> None:
+    """
+    What a key that is refused for too long leaves is dead letters: then no failure is shown, and the log says it once.
+    """
+    caplog.set_level(logging.INFO)
+    service = Scripted(HARMLESS)
+    sender = sender_of(service, hours=1)
+    seen: list[str] = []
+
+    def refused(batch: Batch) -> Receipt:
+        seen.append(sender.trouble)
+        return Receipt.all(batch, Fate(Verdict.RETRY, "401", "the key was refused"), blocked=True)
+
+    def run(name: str) -> str:
+        job = Job(record(name))
+        sender.run({key_of(job.record): job}, "objects")
+        return "" if job.ending is None else job.ending.reason
+
+    service.answer = refused
+    dead = [(run(name), sender.trouble) for name in ("a", "b", "c")]
+    service.answer = taken
+    after = (run("d"), sender.trouble)
+    words = "401: the key was refused"
+
+    assert dead == [("401", "")] * 3
+    assert (seen[0], set(seen[1:])) == ("", {words})
+    assert after == ("", "")
+    assert [one.message.removeprefix("the destination ") for one in caplog.records] == [
+        "does not take all", "takes all again",
+    ]  # fmt: skip
