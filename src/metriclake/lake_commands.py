@@ -5,7 +5,7 @@ What the commands `lake` and `errors` ask of a server, slice by slice, with a pr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from metriclake._errors import MetriclakeError
 from metriclake.serve import Reached, answered
 
 _MOST_FINDINGS = 10_000
+_AT_ONCE = 200
 _BUSY = frozenset({429, 503})
 _TRIES = 60
 Asked = dict[str, Any]
@@ -64,17 +65,23 @@ async def show_errors(reached: Reached, asked: Asked, limit: int) -> Asked:
     """
     Return refused records, the newest batch's first.
     """
-    records: list[Asked] = []
-    after = ""
-    while len(records) < limit:
-        most = min(limit - len(records), 1000)
-        params = {**asked, "after": after, "limit": str(most)}
-        part = await reached.ask("GET", "/v1/admin/errors/records", reached.keys.admin, params=params)
-        records += part["records"]
-        after = part["next"]
-        if not after:
+    return {"records": await first_of(reached, "/v1/admin/errors/records", asked, "records", limit)}
+
+
+async def first_of(reached: Reached, path: str, asked: Mapping[str, str], key: str, limit: int) -> list[Asked]:
+    """
+    Return so many of what a route lists under a key, page by page.
+    """
+    found: list[Asked] = []
+    params: Asked = dict(asked)
+    while len(found) < limit:
+        params["limit"] = min(limit - len(found), _AT_ONCE)
+        part = await reached.ask("GET", path, reached.keys.admin, params=params)
+        found += part[key]
+        params["after"] = part["next"]
+        if not part["next"]:
             break
-    return {"records": records}
+    return found
 
 
 async def retry_errors(reached: Reached, asked: Asked) -> Asked:
