@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from destinations.scripted import Answer, Memory, Scripted, always, chance, in_turn, reasons, record, send, sender_of
 from metriclake.deadletter import Note
-from metriclake.destinations import Batch, Capabilities, Fate, Rate, Receipt, Record, Repeats, Verdict
+from metriclake.destinations import DELIVERED, Batch, Capabilities, Fate, Rate, Receipt, Record, Repeats, Verdict
 from metriclake.destinations.budget import Account
 from metriclake.destinations.objects import Interrupted
 from metriclake.destinations.progress import key_of
@@ -177,6 +177,30 @@ def test_pause_stops_the_account_and_costs_no_tries() -> None:
 
     assert [round(moment) for moment in service.moments] == [0, 30, 60, 90, 120, 150, 150]
     assert reasons(jobs) == {}
+
+
+def test_pause_of_nothing_is_none_to_run_in_circles_in() -> None:
+    """
+    One that says `Retry-After: 0` again and again is asked further and further apart; no record pays.
+    """
+    limited = always(Fate(Verdict.RETRY, "429"), pause=0.0)
+    service = Scripted(Capabilities(records=1, repeats=Repeats.HARMLESS), in_turn(*[limited] * 6, taken))
+    jobs = send(service, records(2), tries=1)
+
+    assert [round(moment) for moment in service.moments] == [0, 1, 3, 7, 15, 31, 63, 63]
+    assert reasons(jobs) == {}
+
+
+def test_success_that_asks_for_a_pause_gets_that_one() -> None:
+    """
+    The last request of a window is followed by as long a wait as was asked for, each time.
+    """
+    service = Scripted(
+        Capabilities(records=1, repeats=Repeats.HARMLESS), lambda batch: Receipt.all(batch, DELIVERED, pause=2.0)
+    )
+    send(service, records(3))
+
+    assert [round(moment) for moment in service.moments] == [0, 2, 4]
 
 
 def test_two_destinations_of_an_account_share_its_pauses() -> None:

@@ -226,7 +226,7 @@ class HubSpotDestination:
         receipt = unsuccessful(batch, answer, self._http.host, self._now, said=words, later=_LATER)
         if answer.status != 429 or receipt.pause is not None:
             return receipt
-        return Receipt(receipt.fates, _pause(told, answer), receipt.blocked)
+        return Receipt(receipt.fates, _pause(told, answer))
 
 
 @dataclass(slots=True)

@@ -81,6 +81,7 @@ class Sender:
         self._taken = 0
         self._blocked = 0
         self._blocked_until = 0.0
+        self._throttled = 0
         self._stop_at: float | None = None
         self._stopping = False
         self._trouble = Trouble()
@@ -294,9 +295,11 @@ class Sender:
         See what a receipt says of the destination.
         """
         now = self._clock.ticks()
-        if receipt.pause is not None:
+        if receipt.pause is None:
+            self._throttled = 0
+        else:
             self.traffic.throttled += 1
-            self._account.pause(receipt.pause)
+            self._account.pause(max(receipt.pause, self._own_pause(receipt)))
         if not receipt.blocked:
             self._blocked = 0
         elif now >= self._blocked_until or not self._blocked:
@@ -304,6 +307,15 @@ class Sender:
             self._blocked_until = now + max(backoff(self._blocked, self._clock.chance()), receipt.pause or 0.0)
         if any(fate.verdict in (Verdict.DELIVERED, Verdict.REJECTED) for fate in receipt.fates):
             self._taken += 1
+
+    def _own_pause(self, receipt: Receipt) -> float:
+        """
+        Return how long to wait at least, whatever a destination asks for that takes nothing again and again.
+        """
+        if all(fate.verdict is not Verdict.RETRY for fate in receipt.fates):
+            return 0.0
+        self._throttled += 1
+        return backoff(self._throttled, self._clock.chance())
 
     def _say(self, said: Said | None) -> None:
         if said is not None:
