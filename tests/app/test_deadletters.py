@@ -35,6 +35,7 @@ def test_dead_letters_are_listed_shown_redriven_and_dropped(tmp_path: Path) -> N
         with hooked.up() as server:
             send(server, 1, 2, 3)
             dead = status_when(server, lambda found: hook_of(found) == {"dead": 3})
+            metrics = server.client.get("/metrics").text
             (group,) = commands.json("deadletters", "ls", *DATA)["groups"]
             shown = commands.json("deadletters", "show", "--destination", "hook", *DATA)["letters"]
             said = commands.run("deadletters", "show", "1", *DATA)
@@ -58,6 +59,8 @@ def test_dead_letters_are_listed_shown_redriven_and_dropped(tmp_path: Path) -> N
 
         assert sum(hooked.taken.values()) == 2
     assert dead["balanced"]
+    assert 'metriclake_dead_letters{destination="hook"} 3.0' in metrics
+    assert dead["failures"] == []
     assert {key: group[key] for key in ("destination", "reason", "tenant", "state", "letters")} == {
         "destination": "hook", "reason": "422", "tenant": "acme", "state": "dead", "letters": 3,
     }  # fmt: skip

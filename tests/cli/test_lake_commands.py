@@ -124,7 +124,7 @@ def test_lake_check_finds_what_was_done(folder: Path) -> None:
 
 def test_routes_refuse_what_they_do_not_understand(tmp_path: Path) -> None:
     """
-    An unknown reason, a time that is none, a limit out of range, a body with another key: each is said; and the key.
+    An unknown reason, a time that is none, a limit out of range, a body with another key or too large: each is said.
     """
     write_pipeline(tmp_path)
     with Process(tmp_path) as process:
@@ -136,6 +136,9 @@ def test_routes_refuse_what_they_do_not_understand(tmp_path: Path) -> None:
         with closing(client):
             headers = {"Authorization": f"Bearer {process.keys.admin}"}
             assert client.post("/v1/admin/errors/retry", json={"agian": True}, headers=headers).status_code == 400
+            for path in ("errors/retry", "deadletters/redrive", "deadletters/drop", "replays", "recount", "backfill"):
+                large = client.post(f"/v1/admin/{path}", content=b" " * 262_145, headers=headers)
+                assert (large.status_code, "at most 262144 bytes" in large.json()["detail"]) == (413, True), path
             assert client.get("/v1/admin/lake/check", params={"after": "x"}, headers=headers).status_code == 400
             for path in ("lake/check", "errors", "errors/records"):
                 assert client.get(f"/v1/admin/{path}").status_code == 401

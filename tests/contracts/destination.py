@@ -165,7 +165,7 @@ class DestinationContract:
     @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
     def test_a_passing_failure_is_tried_again(self, made: Destination, running: Twin | None, status: int) -> None:
         """
-        What may pass is a failed try of each record.
+        What may pass is a failed try of each record; a 429 is none: it says how long to wait, or else it blocks.
         """
         if running is None:
             return
@@ -173,7 +173,7 @@ class DestinationContract:
             with running.fail(status):
                 receipt = made.deliver(batch)
             assert {(fate.verdict, fate.reason) for fate in receipt.fates} == {(Verdict.RETRY, str(status))}
-            assert not receipt.blocked
+            assert receipt.blocked == (status == 429 and receipt.pause is None)
 
     def test_nothing_that_is_said_holds_a_secret_or_a_payload(self, made: Destination, running: Twin | None) -> None:
         """

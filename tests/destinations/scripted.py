@@ -9,6 +9,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 import msgspec
 
@@ -16,13 +17,15 @@ from metriclake.deadletter import Note
 from metriclake.destinations import Batch, Capabilities, Erasure, Fate, Receipt, Record, Verdict
 from metriclake.destinations.budget import Account
 from metriclake.destinations.progress import key_of
-from metriclake.destinations.sending import Answered, Inbox, Sender, Time
+from metriclake.destinations.sending import Sender
+from metriclake.destinations.timing import Time
 from metriclake.destinations.tries import Job, Retrying
 from metriclake.event import MetricEvent
 
 START = 1_700_000_000
 MICROS = 1_000_000
 Answer = Callable[[Batch], Receipt]
+Item = TypeVar("Item")
 
 
 class MovedTime(Time):
@@ -54,7 +57,7 @@ class MovedTime(Time):
         """
         return 1.0
 
-    def wait(self, inbox: Inbox, seconds: float, *, busy: bool) -> Answered | None:
+    def wait(self, inbox: queue.SimpleQueue[Item | None], seconds: float, *, busy: bool) -> Item | None:
         """
         Wait for an answer that is to come; where none is, let the time pass at once.
         """

@@ -200,6 +200,26 @@ ANSWERS: tuple[tuple[int, dict[str, Any], list[str]], ...] = (
     ),
     (207, {"results": [], "errors": [{"context": {"objectWriteTraceId": ["x", "77"]}}]}, ["not-written"] * 3),
 )
+PASSING: tuple[tuple[int, dict[str, Any], list[tuple[str, str]]], ...] = (
+    (200, {"status": "PENDING", "results": []}, [("retry", "not-written")] * 3),
+    (200, {"status": "CANCELED", "results": [RESULT]}, [("retry", "not-written"), ("delivered", "")] * 2),
+    (
+        207,
+        {"results": [RESULT], "errors": [{"category": "RATE_LIMITS"}]},
+        [("retry", "not-written"), ("delivered", "")] * 2,
+    ),
+    (
+        207,
+        {
+            "results": [RESULT],
+            "errors": [
+                {"category": "INTERNAL_ERROR", "context": {"objectWriteTraceId": ["0"]}},
+                {"category": "VALIDATION_ERROR", "context": {"objectWriteTraceId": ["2"]}},
+            ],
+        },
+        [("retry", "INTERNAL_ERROR"), ("delivered", ""), ("rejected", "VALIDATION_ERROR")],
+    ),
+)
 
 
 @pytest.mark.parametrize(("status", "body", "reasons"), ANSWERS)
@@ -217,6 +237,32 @@ def test_a_success_is_held_against_what_was_sent(
     assert [fate.reason for fate in receipt.fates] == reasons
     assert {fate.verdict for fate in receipt.fates if fate.reason == "not-written"} <= {Verdict.REFUSED}
     assert {fate.verdict for fate in receipt.fates if not fate.reason} <= {Verdict.DELIVERED}
+
+
+@pytest.mark.parametrize(("status", "body", "found"), PASSING)
+def test_what_is_not_written_for_a_reason_that_passes_is_tried_again(
+    twin: HubSpotTwin, status: int, body: dict[str, Any], found: list[tuple[str, str]]
+) -> None:
+    """
+    A batch that HubSpot is not done with, an error of HubSpot's own: no company is at fault, alone or among others.
+    """
+    twin.fail(Status(status, body=json.dumps(body).encode()), times=2)
+    with made(twin) as hubspot:
+        batch = batch_of(hubspot, *(an_event(number, tenant_id=f"t{number}") for number in range(3)))
+        alone = Batch(COMPANIES, batch.records[:1])
+
+        assert verdicts(hubspot, batch) == found[:3]
+        assert verdicts(hubspot, alone) == found[:1]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"results": [{"objectWriteTraceId": "0"}'])
+def test_a_success_that_cannot_be_read_says_nothing_of_a_company(twin: HubSpotTwin, body: bytes) -> None:
+    """
+    An answer that broke off leaves open what is written: it is no fault of a record, also of one that is alone.
+    """
+    twin.fail(Status(200, body=body), times=1)
+    with made(twin) as hubspot:
+        assert verdicts(hubspot, batch_of(hubspot, an_event())) == [("unknown", "no-results")]
 
 
 def test_a_full_batch_of_companies(twin: HubSpotTwin) -> None:

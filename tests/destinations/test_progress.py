@@ -4,12 +4,13 @@ What is noted of records is enough to go on after a crash.
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from destinations.scripted import record
 from metriclake.deadletter import Attempt
-from metriclake.destinations.progress import answered, fingerprint, key_of, leaving, recall
+from metriclake.destinations.progress import fingerprint, key_of, progress, recall
 from metriclake.destinations.tries import DELIVERED, Ending, Job
 
 _ENDINGS = st.none() | st.just(DELIVERED) | st.builds(Ending, st.just(value=False), st.sampled_from(["400", "gone"]))
@@ -34,7 +35,7 @@ def test_what_is_noted_is_recalled(standings: list[tuple[Ending | None, int, int
         job.ending, job.tries, job.first_at, job.sent_at = ending, tries, first_at, sent_at
         job.attempts = [Attempt(first_at, "500", "detail")] * tries
     after = jobs_of(*names)
-    recall([answered(before.values())], after, 1)
+    recall([progress(before.values())], after, 1)
 
     for was, now in zip(before.values(), after.values(), strict=True):
         assert was.ending == now.ending
@@ -50,7 +51,7 @@ def test_what_left_without_an_answer_may_have_been_taken() -> None:
     """
     jobs = jobs_of("a", "b", "c")
     jobs["event/b"].ending = DELIVERED
-    notes = [leaving(jobs.values(), 70), answered([jobs["event/b"]])]
+    notes = [progress([], jobs.values(), 70), progress([jobs["event/b"]])]
     after = jobs_of("a", "b", "d")
     recall(notes, after, 99)
 
@@ -60,13 +61,17 @@ def test_what_left_without_an_answer_may_have_been_taken() -> None:
     assert (after["event/d"].sent_at, after["event/d"].attempts) == (0, [])
 
 
-def test_record_that_left_again_has_no_answer_to_that() -> None:
+@pytest.mark.parametrize("together", [True, False])
+def test_record_that_left_again_has_no_answer_to_that(*, together: bool) -> None:
     """
-    The answer to an earlier request is none to a later one.
+    The answer to an earlier request is none to a later one, also where one note has both.
     """
     jobs = jobs_of("a")
     after = jobs_of("a")
-    recall([leaving(jobs.values(), 70), answered(jobs.values()), leaving(jobs.values(), 80)], after, 99)
+    first, again = progress([], jobs.values(), 70), progress([], jobs.values(), 80)
+    answer = progress(jobs.values())
+    both = progress(jobs.values(), jobs.values(), 80)
+    recall([first, both] if together else [first, answer, again], after, 99)
 
     assert after["event/a"].sent_at == 80
 

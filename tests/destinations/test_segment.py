@@ -209,25 +209,30 @@ def test_a_full_batch_is_within_the_limits(twin: SegmentTwin, segment: SegmentDe
 
 
 @pytest.mark.parametrize(
-    ("failure", "fate", "pause"),
+    ("failure", "fate", "pause", "blocked"),
     [
-        (Status(400), ("refused", "400"), None),
-        (Status(413), ("refused", "413"), None),
-        (Status(410), ("retry", "410"), None),
-        (Status(460), ("retry", "460"), None),
-        (Status(429), ("retry", "429"), 1),
-        (Status(429, {"Retry-After": "30"}), ("retry", "429"), 30),
-        (Status(429, {"Retry-After": "", "X-RateLimit-Reset": "7"}), ("retry", "429"), 7),
-        (Status(429, {"Retry-After": "Sun, 01 Mar 2026 12:01:00 GMT"}), ("retry", "429"), 60),
-        (Status(429, {"Retry-After": "Sun, 01 Mar 2026 11:01:00 GMT"}), ("retry", "429"), 0),
-        (Status(429, {"Retry-After": "999999999"}), ("retry", "429"), 3600),
-        (Status(429, {"Retry-After": "soon", "X-RateLimit-Reset": "later"}), ("retry", "429"), None),
-        (Status(503, {"Retry-After": "2.5"}), ("retry", "503"), 2.5),
-        (Status(504, stored=True), ("retry", "504"), None),
+        (Status(400), ("refused", "400"), None, False),
+        (Status(413), ("refused", "413"), None, False),
+        (Status(410), ("retry", "410"), None, False),
+        (Status(460), ("retry", "460"), None, False),
+        (Status(429), ("retry", "429"), 1, False),
+        (Status(429, {"Retry-After": "30"}), ("retry", "429"), 30, False),
+        (Status(429, {"Retry-After": "", "X-RateLimit-Reset": "7"}), ("retry", "429"), 7, False),
+        (Status(429, {"Retry-After": "Sun, 01 Mar 2026 12:01:00 GMT"}), ("retry", "429"), 60, False),
+        (Status(429, {"Retry-After": "Sun, 01 Mar 2026 11:01:00 GMT"}), ("retry", "429"), 0, False),
+        (Status(429, {"Retry-After": "999999999"}), ("retry", "429"), 3600, False),
+        (Status(429, {"Retry-After": "soon", "X-RateLimit-Reset": "later"}), ("retry", "429"), None, True),
+        (Status(503, {"Retry-After": "2.5"}), ("retry", "503"), 2.5, False),
+        (Status(504, stored=True), ("retry", "504"), None, False),
     ],
 )
 def test_failures(
-    twin: SegmentTwin, segment: SegmentDestination, failure: Status, fate: tuple[str, str], pause: float | None
+    twin: SegmentTwin,
+    segment: SegmentDestination,
+    failure: Status,
+    fate: tuple[str, str],
+    pause: float | None,
+    blocked: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
     """
     A failure is tried again where Segment's own library does; how long to wait is read in each of its forms.
@@ -236,7 +241,7 @@ def test_failures(
     receipt = segment.deliver(batch_of(segment, an_event(1), an_event(2)))
 
     assert [(each.verdict.value, each.reason) for each in receipt.fates] == [fate] * 2
-    assert (receipt.pause, receipt.blocked) == (pause, False)
+    assert (receipt.pause, receipt.blocked) == (pause, blocked)
 
 
 @pytest.mark.parametrize("status", [301, 501, 505])

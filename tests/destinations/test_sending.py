@@ -4,14 +4,18 @@ The engine: each record has its ending, whatever the destination answers, and no
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from destinations.scripted import Answer, Memory, Scripted, always, chance, in_turn, reasons, record, send, sender_of
-from metriclake.destinations import Batch, Capabilities, Fate, Rate, Receipt, Record, Repeats, Verdict
+from metriclake.deadletter import Note
+from metriclake.destinations import DELIVERED, Batch, Capabilities, Fate, Rate, Receipt, Record, Repeats, Verdict
 from metriclake.destinations.budget import Account
 from metriclake.destinations.objects import Interrupted
 from metriclake.destinations.progress import key_of
@@ -173,6 +177,30 @@ def test_pause_stops_the_account_and_costs_no_tries() -> None:
 
     assert [round(moment) for moment in service.moments] == [0, 30, 60, 90, 120, 150, 150]
     assert reasons(jobs) == {}
+
+
+def test_pause_of_nothing_is_none_to_run_in_circles_in() -> None:
+    """
+    One that says `Retry-After: 0` again and again is asked further and further apart; no record pays.
+    """
+    limited = always(Fate(Verdict.RETRY, "429"), pause=0.0)
+    service = Scripted(Capabilities(records=1, repeats=Repeats.HARMLESS), in_turn(*[limited] * 6, taken))
+    jobs = send(service, records(2), tries=1)
+
+    assert [round(moment) for moment in service.moments] == [0, 1, 3, 7, 15, 31, 63, 63]
+    assert reasons(jobs) == {}
+
+
+def test_success_that_asks_for_a_pause_gets_that_one() -> None:
+    """
+    The last request of a window is followed by as long a wait as was asked for, each time.
+    """
+    service = Scripted(
+        Capabilities(records=1, repeats=Repeats.HARMLESS), lambda batch: Receipt.all(batch, DELIVERED, pause=2.0)
+    )
+    send(service, records(3))
+
+    assert [round(moment) for moment in service.moments] == [0, 2, 4]
 
 
 def test_two_destinations_of_an_account_share_its_pauses() -> None:
@@ -360,8 +388,9 @@ def test_duplicate_of_what_may_have_been_taken_is_not_sent_unless_it_is_redriven
 
 
 @pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("concurrency", [1, 3])
 @given(seed=st.integers(0, 10_000))
-def test_whatever_is_answered_each_record_has_its_ending(seed: int, *, whole: bool) -> None:
+def test_whatever_is_answered_each_record_has_its_ending(seed: int, concurrency: int, *, whole: bool) -> None:
     """
     Any answers in any order, the process dying at any note: taken at most once, and dead or taken, never both.
     """
@@ -377,7 +406,8 @@ def test_whatever_is_answered_each_record_has_its_ending(seed: int, *, whole: bo
             return Receipt.all(batch, random.choice(fates), pause=pause)
         return Receipt([random.choice(fates) for _ in batch.records], pause=pause)
 
-    service, ledger = Scripted(DOUBLED, answer), _Dying(random.randrange(1, 30))
+    capabilities = replace(DOUBLED, records=10 // concurrency, concurrency=concurrency)
+    service, ledger = Scripted(capabilities, answer), _Dying(random.randrange(1, 30))
     for _ in range(40):
         try:
             jobs = send(service, records(20), ledger)
@@ -408,8 +438,8 @@ class _Dying(Memory):
         super().__init__()
         self.left = left
 
-    def note(self, _reader: str, scope: str, noted: object) -> None:
-        super().note(_reader, scope, noted)  # type: ignore[arg-type]
+    def note(self, _reader: str, scope: str, noted: Note) -> None:
+        super().note(_reader, scope, noted)
         self.left -= 1
         if self.left == 0:
             raise _Died
@@ -419,7 +449,7 @@ def test_notes_of_a_long_outage_stay_short(monkeypatch: pytest.MonkeyPatch) -> N
     """
     A day of failures is noted whole now and then, and what is noted is still enough.
     """
-    monkeypatch.setattr("metriclake.destinations.sending._NOTES_BEFORE_WHOLE", 10)
+    monkeypatch.setattr("metriclake.destinations.notebook._NOTES_BEFORE_WHOLE", 10)
     ledger = Memory()
     service = Scripted(Capabilities(records=1, repeats=Repeats.DOUBLED), always(RETRY, blocked=True))
     sender = sender_of(service, ledger, hours=2)
@@ -430,3 +460,117 @@ def test_notes_of_a_long_outage_stay_short(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(ledger.notes["objects"]) <= 11
     again = send(service, records(2), ledger)
     assert reasons(again) == {"0": "500", "1": "500"}
+
+
+class _Slow(Memory):
+    """
+    A ledger on a disk that takes its time.
+    """
+
+    def __init__(self, service: Scripted) -> None:
+        super().__init__()
+        self.service = service
+
+    def note(self, _reader: str, scope: str, noted: Note) -> None:
+        super().note(_reader, scope, noted)
+        self.service.clock.seconds += 0.02
+
+
+@pytest.mark.parametrize("unknown", ["retry", "dead"])
+def test_requests_in_flight_share_their_notes(unknown: str) -> None:
+    """
+    With four requests at once, one note has the answers of four, and the next four that leave, where they are noted.
+    """
+    capabilities = Capabilities(repeats=Repeats.DOUBLED, retry_unknown=unknown == "retry", concurrency=4)
+    service = Scripted(capabilities)
+    ledger = _Slow(service)
+    assert reasons(send(service, records(40), ledger)) == {}
+
+    notes = [msgspec.json.decode(body) for body in ledger.notes["objects"]]
+    left = [len(note.get("left", [])) for note in notes]
+    delivered = [len(note.get("delivered", [])) for note in notes]
+    if unknown == "dead":
+        assert (left, delivered) == ([*[4] * 10, 0], [0, *[4] * 10])
+    else:
+        assert (sum(left), sum(delivered)) == (0, 40)
+        assert len(notes) <= 14
+
+
+def test_crash_repeats_no_more_than_was_on_its_way() -> None:
+    """
+    Killed when some answers are there and not noted: as many records are sent again as requests may be at once.
+    """
+    service = Scripted(Capabilities(repeats=Repeats.DOUBLED, retry_unknown=True, concurrency=4))
+    for dies_at in (1, 2, 3):
+        ledger = _Lost(dies_at)
+        service.taken.clear()
+        with pytest.raises(_Died):
+            send(service, records(40), ledger)
+        assert reasons(send(service, records(40), ledger)) == {}
+
+        again = [name for name, times in service.taken.items() if times > 1]
+        assert set(service.taken.values()) <= {1, 2}
+        assert 1 <= len(again) <= 4
+
+
+class _Lost(Memory):
+    """
+    A ledger whose process dies before one of its notes is on the disk.
+    """
+
+    def __init__(self, dies_at: int) -> None:
+        super().__init__()
+        self.left = dies_at
+
+    def note(self, _reader: str, scope: str, noted: Note) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise _Died
+        super().note(_reader, scope, noted)
+
+
+def test_request_that_cannot_be_noted_takes_nothing_of_the_rate() -> None:
+    """
+    Where the journal cannot write, what was to leave does not, and the account's rate is not used up by it.
+    """
+    rate = Rate(10, requests=1)
+    service, ledger = Scripted(replace(DOUBLED, rate=rate)), _Lost(1)
+    account = Account(service.clock.ticks)
+    with pytest.raises(_Died):
+        sender_of(service, ledger, account=account).run({"event/a": Job(record("a"))}, "objects")
+    service.clock.seconds += 10
+
+    assert service.batches == []
+    assert account.take("event", rate, 1) == 0
+
+
+def test_trouble_is_over_when_nothing_waits(caplog: pytest.LogCaptureFixture) -> None:
+    """
+    What a key that is refused for too long leaves is dead letters: then no failure is shown, and the log says it once.
+    """
+    caplog.set_level(logging.INFO)
+    service = Scripted(HARMLESS)
+    sender = sender_of(service, hours=1)
+    seen: list[str] = []
+
+    def refused(batch: Batch) -> Receipt:
+        seen.append(sender.trouble)
+        return Receipt.all(batch, Fate(Verdict.RETRY, "401", "the key was refused"), blocked=True)
+
+    def run(name: str) -> str:
+        job = Job(record(name))
+        sender.run({key_of(job.record): job}, "objects")
+        return "" if job.ending is None else job.ending.reason
+
+    service.answer = refused
+    dead = [(run(name), sender.trouble) for name in ("a", "b", "c")]
+    service.answer = taken
+    after = (run("d"), sender.trouble)
+    words = "401: the key was refused"
+
+    assert dead == [("401", "")] * 3
+    assert (seen[0], set(seen[1:])) == ("", {words})
+    assert after == ("", "")
+    assert [one.message.removeprefix("the destination ") for one in caplog.records] == [
+        "does not take all", "takes all again",
+    ]  # fmt: skip

@@ -154,6 +154,7 @@ def test_the_signature_is_that_of_the_specification(twin: WebhookTwin) -> None:
         (Status(302, {"Location": "http://169.254.169.254/"}, b"x"), Verdict.RETRY, True, None),
         (Status(425), Verdict.RETRY, False, None),
         (Status(429), Verdict.RETRY, False, 1),
+        (Status(429, {"Retry-After": ""}), Verdict.RETRY, True, None),
         (Status(503, {"Retry-After": "Sun, 01 Mar 2026 12:00:30 GMT"}), Verdict.RETRY, False, 30),
         (Status(500), Verdict.RETRY, False, None),
         (Drop(), Verdict.UNKNOWN, False, None),

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from metriclake._errors import InvalidBody
 from metriclake.admin.lake import Enough, span
 from metriclake.admin.session import check_admin
+from metriclake.admin.terms import read_terms
 from metriclake.entry import Span
 from metriclake.problems import as_json
 
@@ -69,10 +69,7 @@ class BackfillAdmin:
         Run a metric's rule over a part of the archive.
         """
         check_admin(request, self._key)
-        try:
-            terms = _TERMS.decode(await request.body())
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidBody(str(error)) from error
+        terms = await read_terms(request, _TERMS)
         arrived = span(terms.start, terms.end)
         until = time.monotonic() + _SLICE_SECONDS
         return as_json(await run_in_threadpool(self._backfill, terms, arrived, lambda: time.monotonic() >= until))

@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from metriclake._errors import InvalidBody, MetriclakeError
+from metriclake._errors import MetriclakeError
 from metriclake.admin.session import check_admin
+from metriclake.admin.terms import read_terms
 from metriclake.deadletter import LetterState, WhichLetters
 from metriclake.problems import as_json
 
@@ -102,10 +103,7 @@ class LettersAdmin:
 
     async def _change(self, request: Request, state: LetterState) -> Response:
         self._checked(request)
-        try:
-            body = _TERMS.decode(await request.body() or b"{}")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidBody(str(error)) from error
+        body = await read_terms(request, _TERMS)
         which = WhichLetters(
             (body.destination,) if body.destination else (),
             body.reason,

@@ -116,7 +116,7 @@ _LAKE = (
         key="adminKey",
         takes=(Content("application/json", RetryTerms, (Example("count what would be sent", {"dry_run": True}),)),),
         answers=_SLICE,
-        problems=(400, 401, 408, 429, 503),
+        problems=(400, 401, 408, 413, 429, 503),
     ),
 )
 
@@ -128,7 +128,7 @@ _RECOUNT = Operation(
     key="adminKey",
     takes=(Content("application/json", RecountTerms, (Example("begin", {}),)),),
     answers=_SLICE,
-    problems=(400, 401),
+    problems=(400, 401, 413),
 )
 
 
@@ -161,7 +161,7 @@ _LETTERS = (
             key="adminKey",
             takes=_LETTERS_BODY,
             answers=_SLICE,
-            problems=(400, 401, 503),
+            problems=(400, 401, 413, 503),
         )
         for what, words in (("redrive", "Have dead letters tried again"), ("drop", "Give dead letters up"))
     ),
@@ -191,7 +191,7 @@ _REPLAYS = (
             ),
         ),
         answers={200: Answer("The replay's number, and how much it is", schema={"type": "object"})},
-        problems=(400, 401, 503),
+        problems=(400, 401, 413, 503),
     ),
 )
 
@@ -205,7 +205,7 @@ _RULES = (
         key="adminKey",
         takes=(Content("application/json", {"type": "object"}, (Example("a domain event", _EVENT),)),),
         answers={200: Answer("Each rule: whether it matches, why not, what it makes", schema={"type": "object"})},
-        problems=(400, 401),
+        problems=(400, 401, 413),
     ),
     Operation(
         "/v1/admin/preview",
@@ -221,7 +221,7 @@ _RULES = (
             ),
         ),
         answers=_SLICE,
-        problems=(400, 401),
+        problems=(400, 401, 413),
     ),
     Operation(
         "/v1/admin/backfill",
@@ -237,7 +237,7 @@ _RULES = (
             ),
         ),
         answers=_SLICE,
-        problems=(400, 401),
+        problems=(400, 401, 413),
     ),
 )
 _TENANTS = (
@@ -305,7 +305,7 @@ _PROVENANCE = Operation(
         ),
     ),
     answers={200: Answer("`value`, `objects`, `rules`", schema={"type": "object"})},
-    problems=(400, 401, 422, 503),
+    problems=(400, 401, 413, 422, 503),
 )
 
 _SESSION = (
@@ -316,7 +316,7 @@ _SESSION = (
         "Begin a session of the internal page, by the admin key; it is a cookie of that page alone",
         takes=(Content("application/json", LoginTerms, (Example("log in", {"key": "the admin key"}, 401),)),),
         answers={204: Answer("The session has begun", ())},
-        problems=(400, 401),
+        problems=(400, 401, 413),
     ),
     Operation(
         "/v1/admin/session",
@@ -347,7 +347,7 @@ _VIEWING = (
         key="adminKey",
         takes=(Content("application/json", ViewTerms, (Example("as a tenant", {"tenant": "acme"}),)),),
         answers={200: Answer("`tenant`, `token`", schema={"type": "object"})},
-        problems=(400, 401),
+        problems=(400, 401, 413),
     ),
 )
 

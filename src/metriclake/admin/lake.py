@@ -17,8 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from metriclake._errors import InvalidBody, MetriclakeError
+from metriclake._errors import MetriclakeError
 from metriclake.admin.session import check_admin
+from metriclake.admin.terms import read_terms
 from metriclake.entry import Span, Which
 from metriclake.event import DropReason
 from metriclake.problems import as_json
@@ -110,10 +111,7 @@ class LakeAdmin:
         Send refused records through the journal again.
         """
         self._asked(request)
-        try:
-            body = _TERMS.decode(await request.body() or b"{}")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidBody(str(error)) from error
+        body = await read_terms(request, _TERMS)
         which = Which(_reason(body.reason), body.tenant, span(body.start, body.end))
         terms = {"dry_run": body.dry_run, "again": body.again, "as_of": body.as_of}
         return as_json(await run_in_threadpool(self._retry, which, body.after, terms, clock()))

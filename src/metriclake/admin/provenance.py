@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from metriclake.admin.session import check_admin
+from metriclake.admin.terms import read_body
 from metriclake.problems import as_json
 
 
@@ -39,4 +40,4 @@ class ProvenanceAdmin:
         Tell where a point of a tenant's chart comes from.
         """
         check_admin(request, self._key)
-        return as_json(await run_in_threadpool(self._tell, await request.body()))
+        return as_json(await run_in_threadpool(self._tell, await read_body(request)))

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from metriclake._errors import InvalidBody
 from metriclake.admin.lake import Enough, clock
 from metriclake.admin.session import check_admin
+from metriclake.admin.terms import read_terms
 from metriclake.problems import as_json
 from metriclake.recount import Moment
 
@@ -55,8 +55,5 @@ class RecountAdmin:
         Count a part of what the books count.
         """
         check_admin(request, self._key)
-        try:
-            terms = _TERMS.decode(await request.body() or b"{}")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidBody(str(error)) from error
+        terms = await read_terms(request, _TERMS)
         return as_json(await run_in_threadpool(self._recount, terms.moment, terms.after, clock()))

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from metriclake._errors import InvalidBody
 from metriclake.admin.lake import span
 from metriclake.admin.session import check_admin
+from metriclake.admin.terms import read_terms
 from metriclake.entry import Span
 from metriclake.problems import as_json
 
@@ -77,10 +77,7 @@ class ReplaysAdmin:
         Begin a replay, say how much it would be, or end one.
         """
         check_admin(request, self._key)
-        try:
-            body = _TERMS.decode(await request.body())
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidBody(str(error)) from error
+        body = await read_terms(request, _TERMS)
         if body.stop:
             return as_json(await run_in_threadpool(self._stop, body.destination))
         arrived = span(body.start, body.end)

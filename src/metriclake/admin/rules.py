@@ -15,11 +15,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from metriclake._errors import InvalidBody
 from metriclake.admin.lake import Enough, clock, span
 from metriclake.admin.session import check_admin
+from metriclake.admin.terms import read_body, read_terms
 from metriclake.entry import Span
 from metriclake.problems import as_json
+
+_MOST_BYTES = 4 * 1024 * 1024
+"""Of a preview, which brings a whole pipeline file, and of an event."""
 
 
 class PreviewTerms(msgspec.Struct, forbid_unknown_fields=True):
@@ -69,17 +72,14 @@ class RulesAdmin:
         Tell what becomes of a domain event at every rule of its bus.
         """
         check_admin(request, self._key)
-        return as_json(await run_in_threadpool(self._explain, await request.body()))
+        return as_json(await run_in_threadpool(self._explain, await read_body(request, _MOST_BYTES)))
 
     async def preview(self, request: Request) -> Response:
         """
         Run an edited file's rule over archived events, beside the rule in force.
         """
         check_admin(request, self._key)
-        try:
-            terms = _TERMS.decode(await request.body())
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidBody(str(error)) from error
+        terms = await read_terms(request, _TERMS, most=_MOST_BYTES)
         arrived = span(terms.start, terms.end)
         found = await run_in_threadpool(self._preview, terms.metric, terms.pipeline, arrived, terms.after, clock())
         return as_json(found)

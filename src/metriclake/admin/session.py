@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from metriclake._errors import InvalidBody, InvalidToken
+from metriclake.admin.terms import read_body
 from metriclake.tokens import check_bearer
 
 COOKIE = "metriclake_admin"
@@ -108,8 +109,9 @@ class Sessions:
         """
         if request.headers.get(PAGE_HEADER) is None:
             raise InvalidToken(f"a session is begun by the internal page: the header {PAGE_HEADER} is missing")
+        body = await read_body(request)
         try:
-            terms = _TERMS.decode(await request.body())
+            terms = _TERMS.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidBody("a login is an object with `key`") from error
         check_bearer(f"Bearer {terms.key}", self._key, "admin key")

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from metriclake._errors import InvalidBody, MetriclakeError
 from metriclake.admin.session import check_admin
+from metriclake.admin.terms import read_body
 from metriclake.event import is_tenant_id
 from metriclake.problems import as_json
 
@@ -69,8 +70,9 @@ class ViewingAdmin:
         Return a token of a tenant, and say in the log that somebody looks as it.
         """
         check_admin(request, self._key)
+        body = await read_body(request)
         try:
-            terms = _TERMS.decode(await request.body())
+            terms = _TERMS.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidBody("a view is an object with `tenant`") from error
         if not is_tenant_id(terms.tenant):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -20,7 +20,10 @@ from metriclake._config import DataDirectory, environment
 from metriclake._errors import InvalidPipeline, MetriclakeError
 from metriclake.serve import Reached, pipeline_of, reach
 
+_AT_ONCE = 200
 _P = ParamSpec("_P")
+Asked = dict[str, Any]
+"""What a command asks for, and what a server answers: an object of JSON."""
 
 
 def said(command: Callable[_P, None]) -> Callable[_P, None]:
@@ -57,6 +60,22 @@ def with_server(
             return await work(server)
 
     return asyncio.run(reached())
+
+
+async def first_of(reached: Reached, path: str, asked: Mapping[str, str], key: str, limit: int) -> list[Asked]:
+    """
+    Return so many of what a route lists under a key, page by page.
+    """
+    found: list[Asked] = []
+    params: Asked = dict(asked)
+    while len(found) < limit:
+        params["limit"] = min(limit - len(found), _AT_ONCE)
+        part = await reached.ask("GET", path, reached.keys.admin, params=params)
+        found += part[key]
+        params["after"] = part["next"]
+        if not part["next"]:
+            break
+    return found
 
 
 def advance(progress: Progress, task: TaskID, part: dict[str, Any], description: str) -> None:

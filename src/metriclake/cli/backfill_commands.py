@@ -15,7 +15,7 @@ import httpx
 
 from metriclake._errors import MetriclakeError
 from metriclake.cli import options
-from metriclake.cli.asking import advance, bar, said, with_server
+from metriclake.cli.asking import Asked, advance, bar, said, with_server
 from metriclake.cli.output import print_backfill
 from metriclake.serve import Reached
 
@@ -23,7 +23,6 @@ _PATIENCE_SECONDS = 600.0
 """How long nothing may move before the command gives up: a second run goes on."""
 
 _SUMS = ("batches", "events", "already", "elsewhere")
-Asked = dict[str, Any]
 
 
 @click.command()

@@ -13,14 +13,12 @@ from typing import Any, ParamSpec
 import click
 
 from metriclake.cli import options
-from metriclake.cli.asking import bar, said, with_server
+from metriclake.cli.asking import Asked, bar, first_of, said, with_server
 from metriclake.cli.output import print_letters, print_letters_shown, print_replay
 from metriclake.serve import Reached
 
-_AT_ONCE = 200
 _POLL_SECONDS = 0.25
 _PATIENCE_POLLS = 40
-Asked = dict[str, Any]
 _P = ParamSpec("_P")
 
 
@@ -166,16 +164,7 @@ async def show_letters(reached: Reached, asked: Asked, limit: int) -> Asked:
     """
     Return dead letters, each with its attempts and its metric event, in the order of their numbers.
     """
-    letters: list[Asked] = []
-    after = 0
-    while len(letters) < limit:
-        params = {**_params(asked), "after": after, "limit": min(limit - len(letters), _AT_ONCE)}
-        part = await reached.ask("GET", "/v1/admin/deadletters/records", reached.keys.admin, params=params)
-        letters += part["letters"]
-        after = part["next"]
-        if not after:
-            break
-    return {"letters": letters}
+    return {"letters": await first_of(reached, "/v1/admin/deadletters/records", _params(asked), "letters", limit)}
 
 
 async def redrive_letters(reached: Reached, asked: Asked) -> Asked:

@@ -16,7 +16,7 @@ import httpx
 
 from metriclake._errors import MetriclakeError
 from metriclake.cli import options
-from metriclake.cli.asking import advance, bar, said, with_server
+from metriclake.cli.asking import Asked, advance, bar, first_of, said, with_server
 from metriclake.cli.output import print_check, print_errors, print_refused
 from metriclake.event import DropReason
 from metriclake.serve import Reached, answered
@@ -24,7 +24,6 @@ from metriclake.serve import Reached, answered
 _MOST_FINDINGS = 10_000
 _BUSY = frozenset({429, 503})
 _TRIES = 60
-Asked = dict[str, Any]
 
 _reason = click.option(
     "--reason", type=click.Choice([reason.value for reason in DropReason]), default=None, help="Only of this reason."
@@ -183,17 +182,7 @@ async def show_errors(reached: Reached, asked: Asked, limit: int) -> Asked:
     """
     Return refused records, the newest batch's first.
     """
-    records: list[Asked] = []
-    after = ""
-    while len(records) < limit:
-        most = min(limit - len(records), 1000)
-        params = {**asked, "after": after, "limit": str(most)}
-        part = await reached.ask("GET", "/v1/admin/errors/records", reached.keys.admin, params=params)
-        records += part["records"]
-        after = part["next"]
-        if not after:
-            break
-    return {"records": records}
+    return {"records": await first_of(reached, "/v1/admin/errors/records", asked, "records", limit)}
 
 
 async def retry_errors(reached: Reached, asked: Asked) -> Asked:

@@ -21,12 +21,10 @@ import msgspec
 from metriclake._config import DataDirectory, environment
 from metriclake._errors import MetriclakeError
 from metriclake.cli import options
-from metriclake.cli.asking import said
+from metriclake.cli.asking import Asked, said
 from metriclake.cli.output import print_answer, print_answers
 from metriclake.serve import Reached, pipeline_of, reach
 from metriclake.tokens import mint_tenant
-
-Asked = dict[str, Any]
 
 _LIFE = timedelta(minutes=1)
 _COMPARED = re.compile(r"\s*([A-Za-z_$][A-Za-z0-9_.$:-]*)\s*(!=|\^=|>=|<=|=|>|<)(.*)", re.ASCII | re.DOTALL)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -15,13 +14,12 @@ import msgspec
 from metriclake._config import DataDirectory, Environment, environment
 from metriclake.app import configure, explain_event, running
 from metriclake.cli import options
-from metriclake.cli.asking import advance, bar, said, with_server
+from metriclake.cli.asking import Asked, advance, bar, said, with_server
 from metriclake.cli.output import print_explanation, print_preview
 from metriclake.rules import Pattern
 from metriclake.serve import Reached, pipeline_of, reach
 from metriclake.stream import read_event
 
-Asked = dict[str, Any]
 _COUNTS = ("before", "after", "added", "removed", "changed")
 _TABLES = ("refused_before", "refused_after", "sums_before", "sums_after")
 

@@ -12,12 +12,10 @@ from typing import Any
 import click
 
 from metriclake.cli import options
-from metriclake.cli.asking import advance, bar, said, with_server
+from metriclake.cli.asking import Asked, advance, bar, said, with_server
 from metriclake.cli.output import print_recount, print_status
 from metriclake.recount import compare
 from metriclake.serve import Reached
-
-Asked = dict[str, Any]
 
 
 @click.command()

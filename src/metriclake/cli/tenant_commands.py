@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import click
@@ -23,7 +22,7 @@ from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, T
 
 from metriclake._errors import MetriclakeError
 from metriclake.cli import options
-from metriclake.cli.asking import said, with_server
+from metriclake.cli.asking import Asked, said, with_server
 from metriclake.cli.output import print_tenants
 from metriclake.event import is_tenant_id
 from metriclake.serve import Reached, answered
@@ -33,7 +32,6 @@ STDOUT = Path("-")
 _BUSY = frozenset({429, 503})
 _TRIES = 12
 _NAME = re.compile(r'filename="([A-Za-z0-9_.-]+)"')
-Asked = dict[str, Any]
 
 
 @click.group()

@@ -14,7 +14,8 @@ from metriclake.destinations.destination import Destination
 from metriclake.destinations.gathering import Mapped, gather, letters_of, meant
 from metriclake.destinations.objects import Announced, Outcome
 from metriclake.destinations.replaying import Redelivered
-from metriclake.destinations.sending import Sender, Time
+from metriclake.destinations.sending import Sender
+from metriclake.destinations.timing import Time
 
 OBJECTS = "objects"
 """Where the journal notes what is on its way of announced objects."""

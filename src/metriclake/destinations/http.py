@@ -39,7 +39,8 @@ _NOT_SENT = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
-_LATER = frozenset({408, 425, 429})
+_LIMITED = 429
+_LATER = frozenset({408, 425, _LIMITED})
 _NEVER = frozenset({501, 505})
 
 
@@ -200,7 +201,8 @@ def unsuccessful(
     """
     Return what an answer other than a success means; `said` are the service's words, `later` its own statuses to retry.
 
-    REFUSED is for what is wrong with the request itself: with a batch of more than one, it may be any of its records.
+    REFUSED is for what is wrong with the request itself: with a batch of more than one, it may be any of its records. A
+    429 is no record's fault: where it names no pause, one request at a time asks whether it is over.
     """
     status = answer.status
     reason, detail = str(status), f"{host} answered {status}" + (f": {said}" if said else "")
@@ -214,7 +216,8 @@ def unsuccessful(
     if status in _NEVER:
         return blocked(batch, reason, f"{detail}: the host does not do this; look at `url`", pause)
     if status in _LATER or status >= 500 or status in later:
-        return Receipt.all(batch, Fate(Verdict.RETRY, reason, detail), pause=pause)
+        waits = status == _LIMITED and pause is None
+        return Receipt.all(batch, Fate(Verdict.RETRY, reason, detail), pause=pause, blocked=waits)
     return Receipt.all(batch, Fate(Verdict.REFUSED, reason, detail), pause=pause)
 
 

@@ -46,6 +46,9 @@ MOST_URL_CHARACTERS = 1024
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _OTHER = re.compile(r"[^a-z0-9_]")
 _LATER = frozenset({423, 477})
+_UNFINISHED = frozenset({"PENDING", "PROCESSING", "CANCELED"})
+_PASSING = frozenset({"RATE_LIMIT", "RATE_LIMITS", "INTERNAL_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT", "LOCKED"})
+"""HubSpot lists no categories. Those of a multi-status that are no fault of the company; any other rejects it."""
 _LONG = frozenset({"DAILY", "MONTHLY"})
 _SECONDS = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0}
 _LIMIT = "x-hubspot-ratelimit-"
@@ -183,8 +186,12 @@ class HubSpotDestination:
             return answer.receipt(batch, self._http.host)
         if answer.status not in (200, 207):
             return self._unsuccessful(batch, answer)
+        told = answer.json()
+        if not answer.whole or not isinstance(told, dict):
+            detail = f"{self._http.host} answered {answer.status} without saying what is written"
+            return Receipt.all(batch, Fate(Verdict.UNKNOWN, "no-results", detail), pause=_used_up(answer))
         fates: list[Fate] = [DELIVERED] * len(batch.records)
-        for each, fate in zip(inputs, written(inputs, answer.json(), batch), strict=True):
+        for each, fate in zip(inputs, written(inputs, told, batch), strict=True):
             for index in each.of:
                 fates[index] = fate
         return Receipt(fates, _used_up(answer))
@@ -219,7 +226,7 @@ class HubSpotDestination:
         receipt = unsuccessful(batch, answer, self._http.host, self._now, said=words, later=_LATER)
         if answer.status != 429 or receipt.pause is not None:
             return receipt
-        return Receipt(receipt.fates, _pause(told, answer), receipt.blocked)
+        return Receipt(receipt.fates, _pause(told, answer))
 
 
 @dataclass(slots=True)
@@ -280,25 +287,31 @@ def merged(records: Sequence[Record]) -> list[Input]:
     return list(found.values())
 
 
-def written(inputs: Sequence[Input], said: Any, batch: Batch) -> list[Fate]:
+def written(inputs: Sequence[Input], told: Mapping[str, Any], batch: Batch) -> list[Fate]:
     """
     Return what became of each input: written only if a result names it; an error names it, or else some.
+
+    What is not written may be at fault, and is refused, to be looked at alone. Where the answer says that the reason
+    passes, or that HubSpot is not done with the batch, it is tried again.
     """
-    told = said if isinstance(said, dict) else {}
     there = {_number(result, inputs) for result in _dicts(told.get("results"))}
     fates: dict[int, Fate] = {}
-    words = "HubSpot answered with a success that does not name it"
+    silent, words = Verdict.REFUSED, "HubSpot answered with a success that does not name it"
+    if str(told.get("status") or "COMPLETE") in _UNFINISHED:
+        silent, words = Verdict.RETRY, f"HubSpot is not done with the batch: {told['status']}"
     for error in _dicts(told.get("errors")):
         context = error.get("context")
         numbers = context.get("objectWriteTraceId") if isinstance(context, dict) else None
         reason = str(error.get("category") or "error")[:60]
+        verdict = Verdict.RETRY if reason in _PASSING else Verdict.REJECTED
         detail = scrubbed(error.get("message"), batch.records)
         named = [int(each) for each in numbers or () if str(each).isdecimal() and int(each) < len(inputs)]
-        fates.update(dict.fromkeys(named, Fate(Verdict.REJECTED, reason, detail)))
+        fates.update(dict.fromkeys(named, Fate(verdict, reason, detail)))
         if not named:
+            silent = Verdict.RETRY if verdict is Verdict.RETRY else silent
             words = f"{words}, and with an error that names none: {reason} {detail}".rstrip()
-    silent = Fate(Verdict.REFUSED, "not-written", words)
-    return [fates.get(number, DELIVERED if number in there else silent) for number in range(len(inputs))]
+    other = Fate(silent, "not-written", words)
+    return [fates.get(number, DELIVERED if number in there else other) for number in range(len(inputs))]
 
 
 def event_fault(record: Record) -> Fate | None:

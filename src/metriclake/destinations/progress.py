@@ -67,19 +67,12 @@ def doubt(record: Record) -> bytes:
     return hashlib.sha256(f"?{key_of(record)}".encode()).digest()[:16]
 
 
-def leaving(jobs: Iterable[Job], now: int) -> bytes:
+def progress(answered: Iterable[Job], leaving: Iterable[Job] = (), now: int = 0) -> bytes:
     """
-    Return the note of requests that are about to leave.
+    Return the note of what became of records, or of where they stand, and of requests that are about to leave after it.
     """
-    return msgspec.json.encode(_Body(left_at=now, left=[key_of(job.record) for job in jobs]))
-
-
-def answered(jobs: Iterable[Job]) -> bytes:
-    """
-    Return the note of what became of records, or of where they stand.
-    """
-    body = _Body()
-    for job in jobs:
+    body = _Body(now, [key_of(job.record) for job in leaving])
+    for job in answered:
         key = key_of(job.record)
         if job.ending is None:
             body.tried.append(_Tried(key, job.tries, job.first_at, job.sent_at, job.attempts))
@@ -97,9 +90,9 @@ def recall(notes: Iterable[bytes], jobs: Mapping[str, Job], now: int) -> None:
     left: dict[str, int] = {}
     for text in notes:
         body = _DECODER.decode(text)
-        left.update(dict.fromkeys(body.left, body.left_at))
         for key in _apply(body, jobs):
             left.pop(key, None)
+        left.update(dict.fromkeys(body.left, body.left_at))
     for key, left_at in left.items():
         job = jobs.get(key)
         if job is not None and job.ending is None:

@@ -12,7 +12,8 @@ from metriclake.deadletter import Attempt, DeadLetter, Letter, Settled
 from metriclake.destinations.destination import Destination, Record
 from metriclake.destinations.gathering import Hand, Mapped
 from metriclake.destinations.objects import Announced
-from metriclake.destinations.sending import Sender, Time
+from metriclake.destinations.sending import Sender
+from metriclake.destinations.timing import Time
 from metriclake.destinations.tries import MAPPING_FAILED, NOT_MAPPED
 
 REDRIVE = "redrive"

@@ -18,11 +18,12 @@ from metriclake.destinations.delivery import Delivery, KnownLetters
 from metriclake.destinations.destination import Capabilities, Destination
 from metriclake.destinations.kinds import destination_of
 from metriclake.destinations.loop import Announcements, DestinationLoop, LoopTerms, fetched
+from metriclake.destinations.notebook import Ledger
 from metriclake.destinations.objects import Announced
 from metriclake.destinations.redriving import Letters, Redriving
 from metriclake.destinations.replaying import Kept as KeptReplays
 from metriclake.destinations.replaying import Replaying
-from metriclake.destinations.sending import Ledger, Sender, Traffic
+from metriclake.destinations.sending import Sender, Traffic
 from metriclake.destinations.tries import Retrying
 from metriclake.entry import Checkpointed
 from metriclake.pipeline.destination_specs import DestinationSpec

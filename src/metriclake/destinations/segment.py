@@ -199,7 +199,8 @@ class SegmentDestination:
         if answer.ok:
             return Receipt.all(batch, DELIVERED, pause=pause_of(answer.headers, self._now()))
         receipt = unsuccessful(batch, answer, self._http.host, self._now, said=_said(answer, batch), later=_LATER)
-        return Receipt(receipt.fates, _pause(answer, receipt.pause), receipt.blocked)
+        pause = _pause(answer, receipt.pause)
+        return Receipt(receipt.fates, pause, receipt.blocked and (answer.status != 429 or pause is None))
 
 
 class _Call(msgspec.Struct):

@@ -1,8 +1,8 @@
 """
 Send what is in hand until each record has its ending: batches, concurrency, budget, tries, pauses, splitting.
 
-What is decided is decided in `batches`, `budget`, `backoff` and `tries`. One thread does it all; others only wait for
-answers. Each answer is noted in the journal before it counts.
+What is decided is decided in `batches`, `budget`, `backoff`, `tries` and `trouble`. One thread does it all; others only
+wait for answers. What was answered is noted in the journal before anything else leaves, and before it counts.
 """
 
 from __future__ import annotations
@@ -11,28 +11,21 @@ import heapq
 import itertools
 import logging
 import queue
-import random
-import time
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 from metriclake.crashpoints import CrashPoint, reach
-from metriclake.deadletter import Note
 from metriclake.destinations.backoff import backoff
-from metriclake.destinations.batches import fill, too_large
+from metriclake.destinations.batches import too_large
 from metriclake.destinations.budget import Account
-from metriclake.destinations.destination import Batch, Capabilities, Destination, Fate, Receipt, Repeats, Verdict
-from metriclake.destinations.gathering import slot_of
+from metriclake.destinations.destination import Batch, Destination, Fate, Receipt, Verdict
+from metriclake.destinations.lanes import Answered, Lane
+from metriclake.destinations.notebook import Ledger, Notebook
 from metriclake.destinations.objects import Interrupted
-from metriclake.destinations.progress import answered, doubt, fingerprint, leaving, recall
+from metriclake.destinations.timing import Time
 from metriclake.destinations.tries import (
-    DELIVERED,
-    MAYBE,
     TOO_LARGE,
     UNKNOWN_KIND,
-    UNKNOWN_OUTCOME,
     Circumstances,
     Job,
     Next,
@@ -40,119 +33,14 @@ from metriclake.destinations.tries import (
     given_up,
     judge,
 )
+from metriclake.destinations.trouble import Said, Trouble
 from metriclake.destinations.workers import Workers
 
 _LOG = logging.getLogger(__name__)
 _MOST_THREADS = 32
 _GRACE_SECONDS = 5.0
 _LONGEST_WAIT = 60.0
-_NOTES_BEFORE_WHOLE = 500
-
-
-class Ledger(Protocol):
-    """
-    What is kept in the journal of records on their way.
-    """
-
-    def note(self, reader: str, scope: str, noted: Note) -> None:
-        """
-        Keep what must be known after a crash.
-        """
-
-    def noted(self, reader: str, scope: str) -> list[bytes]:
-        """
-        Return what is noted.
-        """
-
-    def delivered(self, reader: str, records: Sequence[bytes]) -> set[bytes]:
-        """
-        Return which of some fingerprints were delivered in the last days.
-        """
-
-    def watermarks(self, reader: str, slots: Sequence[str]) -> dict[str, int]:
-        """
-        Return the newest event time that was delivered of some slots.
-        """
-
-
-@dataclass(slots=True)
-class Answered:
-    """
-    A request that has its answer.
-    """
-
-    lane: Lane
-    jobs: list[Job]
-    left_at: int
-    receipt: Receipt
-
-
-Inbox = queue.SimpleQueue[Answered | None]
-
-
-class Time:
-    """
-    Clocks, chance and patience; tests have others.
-    """
-
-    def now(self) -> int:
-        """
-        Return microseconds since 1970.
-        """
-        return time.time_ns() // 1000
-
-    def ticks(self) -> float:
-        """
-        Return seconds by a clock that never goes back.
-        """
-        return time.monotonic()
-
-    def chance(self) -> float:
-        """
-        Return a random number from 0 up to 1.
-        """
-        return random.random()  # noqa: S311 - spreads tries, keeps no secret
-
-    def wait(self, inbox: Inbox, seconds: float, *, busy: bool) -> Answered | None:
-        """
-        Return the next answer, None after so many seconds or when something else is to be looked at.
-
-        `busy` says that an answer is to come.
-        """
-        del busy
-        try:
-            return inbox.get(timeout=seconds)
-        except queue.Empty:
-            return None
-
-
-@dataclass(slots=True, eq=False)
-class Lane:
-    """
-    What waits of one kind: jobs in order, and parcels that go before them and stay as they are.
-    """
-
-    kind: str
-    capabilities: Capabilities
-    ready: deque[Job] = field(default_factory=deque)
-    parcels: deque[list[Job]] = field(default_factory=deque)
-    out: int = 0
-
-    def pick(self) -> list[Job]:
-        """
-        Take the next batch; empty where nothing is ready.
-        """
-        if self.parcels:
-            return self.parcels.popleft()
-        count = fill((job.record for job in self.ready), self.capabilities)
-        return [self.ready.popleft() for _ in range(count)]
-
-    @property
-    def noted_first(self) -> bool:
-        """
-        Tell whether a request must be noted before it leaves.
-        """
-        return self.capabilities.repeats is not Repeats.HARMLESS
+_MOST_GATHERING = 0.05
 
 
 @dataclass(slots=True)
@@ -182,22 +70,29 @@ class Sender:
         self._account = account
         self._retrying = retrying
         self._clock = clock or Time()
-        self._inbox: Inbox = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Answered | None] = queue.SimpleQueue()
         most = sum(capabilities.concurrency for capabilities in destination.capabilities.values())
         self._workers = Workers(f"send-{destination.name}", min(most, _MOST_THREADS))
         self._lanes: dict[str, Lane] = {}
         self._later: list[tuple[float, int, Lane, list[Job]]] = []
         self._order = itertools.count()
-        self._scope = ""
-        self._jobs: Mapping[str, Job] = {}
-        self._notes = 0
+        self._answered: list[Job] = []
+        self._noting_takes = 0.0
         self._taken = 0
         self._blocked = 0
         self._blocked_until = 0.0
+        self._throttled = 0
         self._stop_at: float | None = None
         self._stopping = False
+        self._trouble = Trouble()
         self.traffic = Traffic()
-        self.trouble = ""
+
+    @property
+    def trouble(self) -> str:
+        """
+        Return why what is in hand is not taken, in the destination's words; empty where nothing waits for that.
+        """
+        return self._trouble.why
 
     def stop(self) -> None:
         """
@@ -219,78 +114,36 @@ class Sender:
         `scope` is where they are noted; `duplicates` sends also what was delivered before, `doubtful` what may have
         been taken before.
         """
-        self._scope, self._jobs, self._later = scope, jobs, []
+        self._later, self._answered = [], []
         self._inbox = queue.SimpleQueue()  # an answer that comes after its run is over is nobody's
-        self._lanes = {kind: Lane(kind, capabilities) for kind, capabilities in self._destination.capabilities.items()}
-        self._prepare(duplicates=duplicates, doubtful=doubtful)
+        kinds = self._destination.capabilities
+        self._lanes = {kind: Lane(kind, capabilities) for kind, capabilities in kinds.items()}
+        notebook = Notebook(self._destination.name, self._ledger, scope, jobs, kinds)
+        self._prepare(notebook.open(self._clock.now(), duplicates=duplicates, doubtful=doubtful))
+        self._trouble.begin(blocked=self._blocked > 0)
         while True:
             self._wake()
-            wait = self._launch()
+            wait = self._launch(notebook)
             out = sum(lane.out for lane in self._lanes.values())
             if not out and not self._later and not any(lane.ready or lane.parcels for lane in self._lanes.values()):
-                if not self._blocked:
-                    self._say("")
+                self._trouble.end()
                 return
             self._check_stop(out, wait)
-            self._settle(self._answers(wait, busy=out > 0))
+            self._settle(self._answers(wait, out))
 
-    def _prepare(self, *, duplicates: bool, doubtful: bool) -> None:
+    def _prepare(self, jobs: Sequence[Job]) -> None:
         """
-        Put each job where it stands, and those that are still to be sent into their lanes.
+        Put jobs that are to be sent into their lanes.
         """
         now = self._clock.now()
-        notes = self._ledger.noted(self._destination.name, self._scope)
-        self._notes = len(notes)
-        recall(notes, self._jobs, now)
-        open_jobs = [job for job in self._jobs.values() if job.ending is None]
-        if not duplicates:
-            self._skip_delivered(open_jobs)
-        if not duplicates and not doubtful:
-            self._skip_doubtful(open_jobs, now)
-        self._skip_superseded(open_jobs)
-        for job in open_jobs:
+        for job in jobs:
             lane = self._lanes.get(job.record.kind)
-            if job.ending is not None:
-                continue
             if lane is None:
                 job.bury(now, UNKNOWN_KIND, "the destination says nothing of this kind of record")
             elif why := too_large(job.record, lane.capabilities):
                 job.bury(now, TOO_LARGE, why)
             else:
                 lane.ready.append(job)
-
-    def _skip_delivered(self, jobs: Sequence[Job]) -> None:
-        """
-        End what was delivered with an earlier object, where the destination would have it twice.
-        """
-        prints = {fingerprint(job.record): job for job in jobs if self._doubles(job)}
-        for one in self._ledger.delivered(self._destination.name, list(prints)) if prints else ():
-            prints[one].ending = DELIVERED
-
-    def _skip_doubtful(self, jobs: Sequence[Job], now: int) -> None:
-        """
-        End what may have been taken with an earlier object, where the destination would have it twice.
-        """
-        doubts = {doubt(job.record): job for job in jobs if job.ending is None and self._doubles(job)}
-        for one in self._ledger.delivered(self._destination.name, list(doubts)) if doubts else ():
-            doubts[one].bury(now, UNKNOWN_OUTCOME, MAYBE)
-
-    def _skip_superseded(self, jobs: Sequence[Job]) -> None:
-        """
-        End what would overwrite a newer state.
-        """
-        slots = {_slot(job): job for job in jobs if self._latest_only(job)}
-        for slot, newest in self._ledger.watermarks(self._destination.name, list(slots)).items() if slots else ():
-            if slots[slot].record.time < newest:
-                slots[slot].ending = DELIVERED
-
-    def _doubles(self, job: Job) -> bool:
-        lane = self._lanes.get(job.record.kind)
-        return lane is not None and lane.capabilities.repeats is Repeats.DOUBLED
-
-    def _latest_only(self, job: Job) -> bool:
-        lane = self._lanes.get(job.record.kind)
-        return lane is not None and lane.capabilities.latest_only
 
     def _wake(self) -> None:
         """
@@ -301,20 +154,34 @@ class Sender:
             _, _, lane, jobs = heapq.heappop(self._later)
             lane.ready.extend(jobs)
 
-    def _launch(self) -> float:
+    def _launch(self, notebook: Notebook) -> float:
         """
-        Send what may leave now; returns after how many seconds more may.
+        Note what was answered, and send what may leave now; returns after how many seconds more may.
         """
         wait = self._later[0][0] - self._clock.ticks() if self._later else _LONGEST_WAIT
-        leaving_now: list[tuple[Lane, list[Job]]] = []
+        quiet = not any(lane.out for lane in self._lanes.values())
+        leaving: list[tuple[Lane, list[Job]]] = []
         for lane in self._lanes.values():
-            wait = min(wait, self._fill(lane, leaving_now))
-        self._note_leaving([job for lane, jobs in leaving_now if lane.noted_first for job in jobs])
-        for lane, jobs in leaving_now:
+            wait = min(wait, self._fill(lane, leaving))
+        try:
+            self._note(notebook, [job for lane, jobs in leaving if lane.noted_first for job in jobs], quiet=quiet)
+        except Exception:
+            for lane, jobs in leaving:
+                self._account.answered(lane.kind, lane.capabilities.rate, len(jobs))
+            raise
+        for lane, jobs in leaving:
             self._send(lane, jobs)
         return wait
 
-    def _fill(self, lane: Lane, leaving_now: list[tuple[Lane, list[Job]]]) -> float:
+    def _note(self, notebook: Notebook, leaving: Sequence[Job], *, quiet: bool) -> None:
+        answered = list(dict.fromkeys(self._answered))
+        self._answered = []
+        if answered or leaving:
+            began = self._clock.ticks()
+            notebook.write(answered, leaving, self._clock.now(), quiet=quiet)
+            self._noting_takes = self._clock.ticks() - began
+
+    def _fill(self, lane: Lane, leaving: list[tuple[Lane, list[Job]]]) -> float:
         """
         Take batches of a lane for as long as they may leave; returns the seconds until the next one may.
         """
@@ -332,7 +199,7 @@ class Sender:
                 lane.parcels.appendleft(jobs)
                 return delay
             lane.out += 1
-            leaving_now.append((lane, jobs))
+            leaving.append((lane, jobs))
         return _LONGEST_WAIT
 
     def _still_wanted(self, lane: Lane) -> list[Job]:
@@ -342,17 +209,13 @@ class Sender:
         while jobs := lane.pick():
             now = self._clock.now()
             wanted = [job for job in jobs if not given_up(job, now, lane.capabilities, self._retrying)]
-            if len(wanted) < len(jobs):
-                self._note([job for job in jobs if job.ending is not None])
+            for job in jobs:
+                if job.ending is not None:
+                    self._trouble.settle(job)
+                    self._answered.append(job)
             if wanted:
                 return wanted
         return []
-
-    def _note_leaving(self, jobs: Sequence[Job]) -> None:
-        if jobs:
-            body = leaving(jobs, self._clock.now())
-            self._ledger.note(self._destination.name, self._scope, Note(body))
-            self._notes += 1
 
     def _send(self, lane: Lane, jobs: list[Job]) -> None:
         batch = Batch(lane.kind, [job.record for job in jobs], max(job.tries for job in jobs) + 1)
@@ -396,41 +259,47 @@ class Sender:
         if now >= self._stop_at or (not out and (self._blocked or now + wait > self._stop_at)):
             raise Interrupted
 
-    def _answers(self, wait: float, *, busy: bool) -> list[Answered]:
+    def _answers(self, wait: float, out: int) -> list[Answered]:
         """
         Return the answers that are there, waiting for the first of them.
+
+        For those of other requests that are on their way it waits as long as noting took last: they share a note.
         """
         if self._stopping and self._stop_at is not None:
             wait = min(wait, self._stop_at - self._clock.ticks())
-        first = self._clock.wait(self._inbox, max(0.0, wait), busy=busy)
-        found = [] if first is None else [first]
-        while not self._inbox.empty():
-            more = self._inbox.get()
-            if more is not None:
-                found.append(more)
-        return found
+        found: list[Answered] = []
+        until = None
+        while True:
+            one = self._clock.wait(self._inbox, max(0.0, wait), busy=out > len(found))
+            if one is None:
+                return found
+            found.append(one)
+            now = self._clock.ticks()
+            until = now + min(self._noting_takes, _MOST_GATHERING) if until is None else until
+            wait = until - now
+            if len(found) == out or (wait <= 0 and self._inbox.empty()):
+                return found
 
     def _settle(self, answers: Sequence[Answered]) -> None:
         """
-        Decide what becomes of the records of some answers, and note it.
+        Decide what becomes of the records of some answers.
         """
-        changed: list[Job] = []
         for answer in answers:
-            lane = answer.lane
-            lane.out -= 1
+            answer.lane.out -= 1
             self._look_at(answer.receipt)
-            changed += self._judge(answer)
-        self._note(changed)
+            self._answered += self._judge(answer)
+            self._say(self._trouble.hear(answer.receipt, self._clock.ticks()))
 
     def _look_at(self, receipt: Receipt) -> None:
         """
         See what a receipt says of the destination.
         """
         now = self._clock.ticks()
-        failed = next((fate for fate in receipt.fates if fate.verdict in (Verdict.RETRY, Verdict.UNKNOWN)), None)
-        if receipt.pause is not None:
+        if receipt.pause is None:
+            self._throttled = 0
+        else:
             self.traffic.throttled += 1
-            self._account.pause(receipt.pause)
+            self._account.pause(max(receipt.pause, self._own_pause(receipt)))
         if not receipt.blocked:
             self._blocked = 0
         elif now >= self._blocked_until or not self._blocked:
@@ -438,16 +307,21 @@ class Sender:
             self._blocked_until = now + max(backoff(self._blocked, self._clock.chance()), receipt.pause or 0.0)
         if any(fate.verdict in (Verdict.DELIVERED, Verdict.REJECTED) for fate in receipt.fates):
             self._taken += 1
-        self._say("" if failed is None else _said(failed))
 
-    def _say(self, trouble: str) -> None:
+    def _own_pause(self, receipt: Receipt) -> float:
         """
-        Keep why not everything is taken, and log when that begins and ends.
+        Return how long to wait at least, whatever a destination asks for that takes nothing again and again.
         """
-        if bool(trouble) != bool(self.trouble):
-            level, words = (logging.WARNING, "does not take all") if trouble else (logging.INFO, "takes all again")
-            _LOG.log(level, "the destination %s", words, extra={"destination": self._destination.name, "why": trouble})
-        self.trouble = trouble
+        if all(fate.verdict is not Verdict.RETRY for fate in receipt.fates):
+            return 0.0
+        self._throttled += 1
+        return backoff(self._throttled, self._clock.chance())
+
+    def _say(self, said: Said | None) -> None:
+        if said is not None:
+            level = logging.WARNING if said is Said.BEGINS else logging.INFO
+            about = {"destination": self._destination.name, "why": self._trouble.why}
+            _LOG.log(level, "the destination %s", said.value, extra=about)
 
     def _judge(self, answer: Answered) -> list[Job]:
         """
@@ -472,8 +346,12 @@ class Sender:
             if following is Next.AGAIN and halve:
                 following, job.tries = Next.SPLIT, max(job.tries, 1)
                 job.taken = self._taken if job.taken is None else job.taken
-            if following is not None:
-                (again if following is Next.AGAIN else split).append(job)
+            if following is None:
+                self._trouble.settle(job)
+                continue
+            (again if following is Next.AGAIN else split).append(job)
+            if fate.verdict is not Verdict.REFUSED:
+                self._trouble.fail(job)
         lane.parcels.extend(_halves(split))
         self._put_back(lane, again, blameless=blameless)
         return changed
@@ -488,35 +366,7 @@ class Sender:
             wait = backoff(max(job.tries for job in jobs), self._clock.chance())
             heapq.heappush(self._later, (self._clock.ticks() + wait, next(self._order), lane, jobs))
 
-    def _note(self, jobs: Sequence[Job]) -> None:
-        """
-        Note where jobs stand; now and then where all of them stand, so that the notes of a long outage stay short.
-        """
-        if not jobs:
-            return
-        ended = [job for job in jobs if job.ending is not None and job.ending.delivered]
-        once = [fingerprint(job.record) for job in ended if self._doubles(job)]
-        once += [doubt(job.record) for job in jobs if _unknown(job) and self._doubles(job)]
-        slots = {_slot(job): job.record.time for job in ended if self._latest_only(job)}
-        whole = self._notes >= _NOTES_BEFORE_WHOLE and not any(lane.out for lane in self._lanes.values())
-        noted = self._jobs.values() if whole else jobs
-        body = answered(job for job in noted if job.ending is not None or job.first_at)
-        self._ledger.note(self._destination.name, self._scope, Note(body, once, slots, whole=whole))
-        self._notes = 1 if whole else self._notes + 1
-
-
-def _unknown(job: Job) -> bool:
-    return job.ending is not None and job.ending.reason == UNKNOWN_OUTCOME
-
-
-def _slot(job: Job) -> str:
-    return "/".join(slot_of(job.record))
-
 
 def _halves(jobs: list[Job]) -> list[list[Job]]:
     middle = len(jobs) // 2
     return [half for half in (jobs[:middle], jobs[middle:]) if half]
-
-
-def _said(fate: Fate) -> str:
-    return f"{fate.reason or fate.verdict}: {fate.detail}" if fate.detail else fate.reason or str(fate.verdict)
