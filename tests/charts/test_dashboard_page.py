@@ -344,3 +344,42 @@ def test_ten_thousand_points_are_drawn_at_once(server: Running, visit: Open) -> 
     assert took["low"] == pytest.approx(took["drawn_low"], abs=3)
     assert took["draw"] < 1000
     assert took["point"] < 200
+
+
+def test_bars_of_ten_thousand_points_reach_as_far_as_their_values(server: Running, visit: Open) -> None:
+    """
+    Of the bars in a column of pixels the highest is drawn, of stacked ones that of the whole; a hole stays a hole.
+    """
+    page = opened(server, visit, viewport=DESKTOP)
+    took = page.page.evaluate(Path(__file__).with_name("dense.js").read_text("utf-8"))
+
+    assert took["bar"]["marks"] < 2 * DESKTOP["width"]
+    assert took["bar"]["highest"] == pytest.approx(900, rel=0.02)
+    assert took["stacked_bar"]["marks"] < 4 * DESKTOP["width"]
+    assert took["stacked_bar"]["highest"] == pytest.approx(1800, rel=0.02)
+    assert took["area"]["highest"] == pytest.approx(1800, rel=0.02)
+    assert took["line"]["pieces"] == 2
+
+
+def test_each_chart_has_its_answer_as_soon_as_it_comes(server: Running, visit: Open) -> None:
+    """
+    The first line of an answer is given to who asked it, once for the same question, before the last has come.
+    """
+    page = opened(server, visit)
+    found = page.page.evaluate(Path(__file__).with_name("parts.js").read_text("utf-8"))
+
+    assert found["asked"] == [[2, "application/x-ndjson"], "sent"]
+    assert found["early"] == 0
+    assert found["open"] == ["first answered", "first answered"]
+    assert found["told"] == ["first answered", "first answered", "second network"]
+
+
+def test_the_first_chart_is_asked_first(server: Running, visit: Open) -> None:
+    """
+    In the request of a page the first chart stands before the numbers, and those before the other charts.
+    """
+    page = opened(server, visit)
+
+    asked = [question.get("group_by") for question in page.asked[0]["queries"].values()]
+    assert asked[0] == ["scanner"]
+    assert asked[1:9] == [None] * 8
