@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -57,6 +58,50 @@ def test_a_range_is_chosen(server: Running, visit: Open) -> None:
     ranges = [{question["range"]["last"] for question in queries["queries"].values()} for queries in page.asked[asked:]]
     assert ranges[-1] == {"7d"}
     expect(page.chart("Findings").locator(".note")).to_have_text("vs previous 7 days")
+
+
+@pytest.mark.parametrize("bound", [{}, {"dashboards": ["overview"]}], ids=["any-token", "dashboards-own-token"])
+def test_two_dates_are_chosen_by_keyboard(server: Running, visit: Open, bound: dict[str, Any]) -> None:
+    """
+    Two dates are days of the reader's zone, both of them whole; the numbers are the API's, also for a bound token.
+    """
+    zone = ZoneInfo("Europe/Berlin")
+    address = url(server, f"/d/overview#token={token(server, **bound)}")
+    stream = ("status of 403",) if bound else ()
+    page = visit(address, stream, viewport=DESKTOP, timezone_id=zone.key, locale="de-DE")
+    page.settled()
+    today = datetime.now(zone).date()
+    first, last = today - timedelta(days=20), today - timedelta(days=11)
+    start, end = (datetime.combine(day, time(), zone) for day in (first, last + timedelta(days=1)))
+    between = {"from": start.isoformat(), "to": end.isoformat()}
+    ((expected,),) = answers(server, {"metric": "findings", "range": between})["rows"]
+    page.page.get_by_label("Choose dates").press("Enter")
+    page.page.get_by_label("From", exact=True).fill(first.isoformat())
+    page.page.get_by_label("To", exact=True).fill(last.isoformat())
+    page.shoot(f"dates-{len(bound)}")
+    page.page.get_by_label("To", exact=True).press("Enter")
+
+    expect(page.chart("Findings").locator(".number")).to_have_text(f"{expected:,}".replace(",", "."))
+    page.settled()
+    assert f"{last.day}." in page.page.locator(".dates summary").inner_text()
+    expect(page.chart("Findings by day").locator("tbody tr")).to_have_count((last - first).days + 1)
+    assert page.page.locator(".state.forbidden, .state.refused").count() == 0
+    assert page.page.get_by_role("radio", checked=True).count() == 0
+    assert violations(page) == []
+
+
+def test_dates_that_the_ranges_do_not_reach_are_told(server: Running, visit: Open) -> None:
+    """
+    A date before the longest range is not asked for; what may be chosen is said.
+    """
+    page = opened(server, visit, viewport=DESKTOP)
+    asked = len(page.asked)
+    page.page.get_by_label("Choose dates").press("Enter")
+    page.page.get_by_label("From", exact=True).fill("2020-01-01")
+    page.page.get_by_role("button", name="Show", exact=True).click()
+
+    expect(page.page.get_by_role("alert")).to_contain_text("Choose days between")
+    assert all("last" in one["range"] for body in page.asked[asked:] for one in body["queries"].values())
 
 
 def test_a_filter_is_chosen(server: Running, visit: Open) -> None:

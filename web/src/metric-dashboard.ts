@@ -4,6 +4,7 @@
  * All tiles are asked in one request, and again when the server says that something is new.
  */
 
+import { DatesPicker } from "./dates-picker";
 import { html, write } from "./dom";
 import { timeFormat, words } from "./format";
 import { MetricChart } from "./metric-chart";
@@ -52,6 +53,7 @@ export class MetricDashboard extends HTMLElement {
   #environment = html("span", "environment");
   #freshness = html("p", "freshness");
   #ranges = html("fieldset", "ranges");
+  #dates = new DatesPicker((range) => this.#pick(range));
   #filters = html("div", "filters");
   #banner = html("p", "banner");
   #tiles = html("div", "tiles");
@@ -62,7 +64,7 @@ export class MetricDashboard extends HTMLElement {
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [tokens, dashboardSheet];
     const who = html("div", "who", this.#title, this.#environment);
-    const top = html("header", "top", who, this.#freshness, html("div", "controls", this.#filters, this.#ranges));
+    const top = html("header", "top", who, this.#freshness, html("div", "controls", this.#filters, this.#ranges, this.#dates.element));
     this.#banner.setAttribute("role", "status");
     this.#banner.hidden = true;
     this.#title.hidden = true;
@@ -198,6 +200,7 @@ export class MetricDashboard extends HTMLElement {
     this.#environment.hidden = true;
     this.#filters.replaceChildren();
     this.#ranges.replaceChildren();
+    this.#dates.element.hidden = true;
     this.#banner.hidden = true;
     this.#body.classList.remove("instead", "stale");
     this.#body.querySelector(".state")?.remove();
@@ -291,10 +294,13 @@ export class MetricDashboard extends HTMLElement {
     });
     this.#ranges.replaceChildren(legend, ...inputs);
     this.#ranges.hidden = ranges.length < 2;
+    this.#dates.offer(ranges, new Zone(this.#choice().timezone), this.getAttribute("locale") || navigator.language);
+    this.#dates.show(this.#range);
   }
 
   #pick(range: string): void {
     this.#range = range;
+    this.#dates.show(range);
     for (const input of this.#ranges.querySelectorAll("input")) {
       input.checked = input.value === range;
     }

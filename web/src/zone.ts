@@ -66,6 +66,11 @@ export class Zone {
     return interval === "none" ? time : time + LENGTH[interval];
   }
 
+  /** Returns the start of a day, written as 2026-03-29; `days` later where that is asked for. */
+  day(text: string, days = 0): number {
+    return this.#instant(Date.parse(`${text}T00:00:00Z`) + days * DAY);
+  }
+
   /** Returns the instant at which the clock shows a wall time; of one that it skips, the end of the gap. */
   #instant(wall: number): number {
     const guess = wall - this.#offset(wall);
