@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -57,6 +58,50 @@ def test_a_range_is_chosen(server: Running, visit: Open) -> None:
     ranges = [{question["range"]["last"] for question in queries["queries"].values()} for queries in page.asked[asked:]]
     assert ranges[-1] == {"7d"}
     expect(page.chart("Findings").locator(".note")).to_have_text("vs previous 7 days")
+
+
+@pytest.mark.parametrize("bound", [{}, {"dashboards": ["overview"]}], ids=["any-token", "dashboards-own-token"])
+def test_two_dates_are_chosen_by_keyboard(server: Running, visit: Open, bound: dict[str, Any]) -> None:
+    """
+    Two dates are days of the reader's zone, both of them whole; the numbers are the API's, also for a bound token.
+    """
+    zone = ZoneInfo("Europe/Berlin")
+    address = url(server, f"/d/overview#token={token(server, **bound)}")
+    stream = ("status of 403",) if bound else ()
+    page = visit(address, stream, viewport=DESKTOP, timezone_id=zone.key, locale="de-DE")
+    page.settled()
+    today = datetime.now(zone).date()
+    first, last = today - timedelta(days=20), today - timedelta(days=11)
+    start, end = (datetime.combine(day, time(), zone) for day in (first, last + timedelta(days=1)))
+    between = {"from": start.isoformat(), "to": end.isoformat()}
+    ((expected,),) = answers(server, {"metric": "findings", "range": between})["rows"]
+    page.page.get_by_label("Choose dates").press("Enter")
+    page.page.get_by_label("From", exact=True).fill(first.isoformat())
+    page.page.get_by_label("To", exact=True).fill(last.isoformat())
+    page.shoot(f"dates-{len(bound)}")
+    page.page.get_by_label("To", exact=True).press("Enter")
+
+    expect(page.chart("Findings").locator(".number")).to_have_text(f"{expected:,}".replace(",", "."))
+    page.settled()
+    assert f"{last.day}." in page.page.locator(".dates summary").inner_text()
+    expect(page.chart("Findings by day").locator("tbody tr")).to_have_count((last - first).days + 1)
+    assert page.page.locator(".state.forbidden, .state.refused").count() == 0
+    assert page.page.get_by_role("radio", checked=True).count() == 0
+    assert violations(page) == []
+
+
+def test_dates_that_the_ranges_do_not_reach_are_told(server: Running, visit: Open) -> None:
+    """
+    A date before the longest range is not asked for; what may be chosen is said.
+    """
+    page = opened(server, visit, viewport=DESKTOP)
+    asked = len(page.asked)
+    page.page.get_by_label("Choose dates").press("Enter")
+    page.page.get_by_label("From", exact=True).fill("2020-01-01")
+    page.page.get_by_role("button", name="Show", exact=True).click()
+
+    expect(page.page.get_by_role("alert")).to_contain_text("Choose days between")
+    assert all("last" in one["range"] for body in page.asked[asked:] for one in body["queries"].values())
 
 
 def test_a_filter_is_chosen(server: Running, visit: Open) -> None:
@@ -344,3 +389,42 @@ def test_ten_thousand_points_are_drawn_at_once(server: Running, visit: Open) -> 
     assert took["low"] == pytest.approx(took["drawn_low"], abs=3)
     assert took["draw"] < 1000
     assert took["point"] < 200
+
+
+def test_bars_of_ten_thousand_points_reach_as_far_as_their_values(server: Running, visit: Open) -> None:
+    """
+    Of the bars in a column of pixels the highest is drawn, of stacked ones that of the whole; a hole stays a hole.
+    """
+    page = opened(server, visit, viewport=DESKTOP)
+    took = page.page.evaluate(Path(__file__).with_name("dense.js").read_text("utf-8"))
+
+    assert took["bar"]["marks"] < 2 * DESKTOP["width"]
+    assert took["bar"]["highest"] == pytest.approx(900, rel=0.02)
+    assert took["stacked_bar"]["marks"] < 4 * DESKTOP["width"]
+    assert took["stacked_bar"]["highest"] == pytest.approx(1800, rel=0.02)
+    assert took["area"]["highest"] == pytest.approx(1800, rel=0.02)
+    assert took["line"]["pieces"] == 2
+
+
+def test_each_chart_has_its_answer_as_soon_as_it_comes(server: Running, visit: Open) -> None:
+    """
+    The first line of an answer is given to who asked it, once for the same question, before the last has come.
+    """
+    page = opened(server, visit)
+    found = page.page.evaluate(Path(__file__).with_name("parts.js").read_text("utf-8"))
+
+    assert found["asked"] == [[2, "application/x-ndjson"], "sent"]
+    assert found["early"] == 0
+    assert found["open"] == ["first answered", "first answered"]
+    assert found["told"] == ["first answered", "first answered", "second network"]
+
+
+def test_the_first_chart_is_asked_first(server: Running, visit: Open) -> None:
+    """
+    In the request of a page the first chart stands before the numbers, and those before the other charts.
+    """
+    page = opened(server, visit)
+
+    asked = [question.get("group_by") for question in page.asked[0]["queries"].values()]
+    assert asked[0] == ["scanner"]
+    assert asked[1:9] == [None] * 8

@@ -71,7 +71,7 @@ def test_a_dashboard_allows_what_it_asks(dashboard: DashboardSpec, text: str, ch
     for tile in dashboard.tiles:
         for question in questions_of(tile, text):
             filters = [*question.get("filters", []), *([CHOSEN] if chosen else [])]
-            assert permission.allows(parse({**question, "timezone": "Asia/Tokyo", "filters": filters}))
+            assert permission.allows(parse({**question, "timezone": "Asia/Tokyo", "filters": filters}), NOW)
 
 
 @given(dashboards, st.sampled_from(RANGES), st.sampled_from(BEYOND))
@@ -82,7 +82,25 @@ def test_a_dashboard_allows_nothing_else(dashboard: DashboardSpec, text: str, be
     permission = Permission(dashboard)
     for tile in dashboard.tiles:
         for question in questions_of(tile, text):
-            assert not permission.allows(parse({**question, **beyond}))
+            assert not permission.allows(parse({**question, **beyond}), NOW)
+
+
+@given(dashboards, st.integers(1, 30 * 24), st.integers(1, 30 * 24))
+def test_two_times_within_the_longest_range_may_be_chosen(dashboard: DashboardSpec, back: int, hours: int) -> None:
+    """
+    Of two times is allowed what tiles without a range of their own ask, in the interval that suits; not what is older.
+    """
+    permission = Permission(dashboard)
+    start = NOW - timedelta(hours=back)
+    between = {"from": start.isoformat(), "to": (start + timedelta(hours=hours)).isoformat()}
+    older = {"from": (NOW - timedelta(days=30, seconds=1)).isoformat(), "to": NOW.isoformat()}
+
+    for tile in dashboard.tiles:
+        for question in questions_of(tile, f"{hours}h"):
+            allowed = permission.allows(parse({**question, "range": between}), NOW)
+            assert allowed or tile.range is not None
+            assert not permission.allows(parse({**question, "range": older}), NOW)
+            assert not permission.allows(parse({**question, "range": between, "aggregate": "max"}), NOW)
 
 
 def test_a_filter_may_ask_for_its_values() -> None:
@@ -92,9 +110,9 @@ def test_a_filter_may_ask_for_its_values() -> None:
     dashboard = DashboardSpec(filters=["kind"], tiles=[TileSpec(metric="uploads")])
     values = {"metric": "uploads", "aggregate": "count", "range": {"last": "7d"}, "limit": 50}
 
-    assert Permission(dashboard).allows(parse({**values, "group_by": ["kind"]}))
-    assert not Permission(dashboard).allows(parse({**values, "group_by": ["severity"]}))
-    assert not Permission(dashboard).allows(parse({**values, "group_by": ["kind"], "limit": 51}))
+    assert Permission(dashboard).allows(parse({**values, "group_by": ["kind"]}), NOW)
+    assert not Permission(dashboard).allows(parse({**values, "group_by": ["severity"]}), NOW)
+    assert not Permission(dashboard).allows(parse({**values, "group_by": ["kind"], "limit": 51}), NOW)
 
 
 def test_filters_of_a_tile_cannot_be_left_out() -> None:
@@ -106,9 +124,9 @@ def test_filters_of_a_tile_cannot_be_left_out() -> None:
     asked = {"metric": "uploads", "range": {"last": "7d"}, "interval": "day"}
     chosen = {"dimension": "severity", "in": ["low"]}
 
-    assert Permission(dashboard).allows(parse({**asked, "filters": [hidden, chosen]}))
-    assert not Permission(dashboard).allows(parse({**asked, "filters": [chosen]}))
-    assert not Permission(dashboard).allows(parse(asked))
+    assert Permission(dashboard).allows(parse({**asked, "filters": [hidden, chosen]}), NOW)
+    assert not Permission(dashboard).allows(parse({**asked, "filters": [chosen]}), NOW)
+    assert not Permission(dashboard).allows(parse(asked), NOW)
 
 
 @pytest.mark.parametrize(

@@ -5,24 +5,28 @@ Several questions of one request: one statement, each its own answer, and each i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from starlette.applications import Starlette
 
-from metriclake._errors import MetriclakeError
+from metriclake._errors import MetriclakeError, OverLimit
 from metriclake.problems import on_error
 from metriclake.query import Declared, Desk, Query
 from metriclake.query.question import MAX_QUERIES
+from metriclake.query.turns import Turns, TurnTerms
 from metriclake.store import Bounds, TenantReader
 from metriclake.tokens import mint_tenant
 from store.shelf import Shelf, event
 
 pytestmark = pytest.mark.engine
 
+NDJSON = "application/x-ndjson"
 KEY = "a-signing-key-of-the-tests-0123456789"
 JUNE = {"from": "2026-06-01T00:00:00Z", "to": "2026-07-01T00:00:00Z"}
 COUNT = {"metric": "uploads", "range": JUNE}
@@ -64,9 +68,17 @@ def ask(shelf: Shelf) -> Ask:
     Return what sends a body of one tenant; `bounds` are its reader's.
     """
 
-    def send(body: Any, tenant: str = "acme", bounds: Bounds = PATIENT, **claims: Any) -> httpx.Response:
+    def send(
+        body: Any,
+        tenant: str = "acme",
+        bounds: Bounds = PATIENT,
+        accept: str = "*/*",
+        turns: Turns | None = None,
+        before: Any = None,
+        **claims: Any,
+    ) -> httpx.Response:
         reader = lambda name: TenantReader(shelf.engine, shelf.catalogue, name, bounds)  # noqa: E731
-        desk = Desk(reader, lambda _: datetime(2026, 7, 1, tzinfo=UTC))
+        desk = Desk(reader, lambda _: datetime(2026, 7, 1, tzinfo=UTC), turns=turns)
         query = Query(desk, KEY, lambda: Declared(1, dict), lambda _: {}, lambda _: lambda _: False)
         handlers: Any = {MetriclakeError: on_error}
         app = Starlette(routes=query.routes(), exception_handlers=handlers)
@@ -74,11 +86,47 @@ def ask(shelf: Shelf) -> Ask:
 
         async def work() -> httpx.Response:
             async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
-                return await client.post("/v1/query", json=body, headers={"Authorization": f"Bearer {token}"})
+                headers = {"Authorization": f"Bearer {token}", "Accept": accept}
+                if before is not None:
+                    await client.post("/v1/query", json=before, headers=headers)
+                return await client.post("/v1/query", json=body, headers=headers)
 
         return asyncio.run(work())
 
     return send
+
+
+def lines(answer: httpx.Response) -> dict[str, dict[str, Any]]:
+    """
+    Return the answers that came by lines, in the order in which they came.
+    """
+    assert answer.headers["Content-Type"].startswith("application/x-ndjson")
+    told = [msgspec.json.decode(line) for line in answer.content.splitlines()]
+    return {line["query"]: line.get("answer") or line["problem"] for line in told}
+
+
+class Closing(Turns):
+    """
+    Turns of which there are so many, and then no more.
+    """
+
+    def __init__(self, open_for: int) -> None:
+        """
+        Let in so many questions.
+        """
+        super().__init__(2, lambda _: TurnTerms())
+        self._left = open_for
+
+    @asynccontextmanager
+    async def turn(self, tenant: str) -> AsyncIterator[None]:
+        """
+        Give a turn, or send away.
+        """
+        if self._left == 0:
+            raise OverLimit("ask again later", 7)
+        self._left -= 1
+        async with super().turn(tenant):
+            yield
 
 
 def timeless(answer: dict[str, Any]) -> dict[str, Any]:
@@ -120,6 +168,57 @@ def test_one_statement_reads_them_all(ask: Ask, shelf: Shelf, monkeypatch: pytes
     assert ask({"queries": QUERIES}).status_code == 200
     assert len(statements) == 1
     assert statements[-1].count("UNION ALL") == 3
+
+
+def test_answers_come_as_they_are_made_to_who_asks_for_lines(
+    ask: Ask, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    As NDJSON the first two questions are answered by one statement, up to four more by the next; as in one document.
+    """
+    whole = ask({"queries": QUERIES}).json()["queries"]
+    statements: list[str] = []
+    read = shelf.engine.read
+
+    def noted(sql: str, parameters: Mapping[str, Any], settings: Mapping[str, Any]) -> Any:
+        statements.append(sql)
+        return read(sql, parameters, settings)
+
+    monkeypatch.setattr(shelf.engine, "read", noted)
+
+    found = lines(ask({"queries": QUERIES}, accept=NDJSON))
+
+    assert {name: timeless(one) for name, one in found.items()} == {name: timeless(one) for name, one in whole.items()}
+    assert list(found) == ["count", "again", "by day", "by kind", "p95", "\U0001f600"]
+    assert [statement.count("UNION ALL") for statement in statements] == [1, 2]
+
+
+def test_what_is_in_memory_comes_first(ask: Ask) -> None:
+    """
+    Of lines those are the first for which nothing has to be read, in whatever order they were asked.
+    """
+    queries = {"new": QUERIES["p95"], "wrong": {**COUNT, "measure": "sizes"}, "known": COUNT}
+
+    found = lines(ask({"queries": queries}, accept=NDJSON, before=COUNT))
+
+    assert next(iter(found)) == "known"
+    assert found["known"]["meta"]["cached"]
+    assert found["wrong"]["status"] == 400
+    assert lines(ask({"queries": {"not": {**COUNT, "metric": "other"}}}, accept=NDJSON, metrics=("uploads",)))["not"][
+        "status"
+    ] == 403  # fmt: skip
+
+
+def test_who_is_over_the_limit_is_told_by_the_status_until_something_is_answered(ask: Ask) -> None:
+    """
+    A refusal before the first line is an answer of its own; after it, it stands in place of what was not read.
+    """
+    refused = ask({"queries": QUERIES}, accept=NDJSON, turns=Closing(0))
+    found = lines(ask({"queries": QUERIES}, accept=NDJSON, turns=Closing(1)))
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "7")
+    assert found["count"]["rows"] == [[12]]
+    assert [found[name]["status"] for name in ("by kind", "p95")] == [429, 429]
 
 
 def test_a_fault_of_one_spoils_no_other(ask: Ask) -> None:

@@ -15,6 +15,8 @@ const TOP = 10;
 const BOTTOM = 26;
 const WIDEST_BAR = 34;
 const TICK_GAP = 56;
+/** More points than so many in a column of pixels are thinned. */
+const DENSE = 2;
 /** From so many points on, a curve through them would be no other than straight lines. */
 const MANY = 400;
 
@@ -31,6 +33,8 @@ interface Layout {
   y(value: number): number;
   /** [low, high] of each place by series, stacked; empty where nothing is. */
   stacked: [number, number][][];
+  /** Whether there are more places than a screen can show. */
+  dense: boolean;
 }
 
 let drawn = 0;
@@ -76,6 +80,7 @@ function layoutOf(model: Model, box: Box): Layout {
 
   return {
     model, box, axis, labels, left, right, pitch, stacked,
+    dense: model.times.length > DENSE * (right - left),
     x: (place) => left + (place + 0.5) * pitch,
     y: (value) => box.height - BOTTOM - (value - axis.low) * scale,
   };
@@ -141,13 +146,14 @@ function timeLabels({ model, box, x, pitch }: Layout): SVGGElement {
 }
 
 function barMarks(layout: Layout): SVGElement[] {
-  const { model } = layout;
+  const { model, stacked } = layout;
   const groups = [svg("g"), svg("g", { class: "unfinished" })] as const;
+  const together = stacked.length > 0 ? reaching(layout, (place) => wholeOf(stacked, place)) : null;
   model.series.forEach((one, index) => {
     const paths = ["", ""];
-    model.times.forEach((_, place) => {
+    for (const place of together ?? reaching(layout, (at) => one.values[at] ?? 0)) {
       paths[model.partial.has(place) ? 1 : 0] += isStacked(model) ? part(layout, index, place) : side(layout, index, place);
-    });
+    }
     groups.forEach((group, which) => {
       if (paths[which]) {
         group.append(svg("path", { class: `bar ${one.colour}`, d: paths[which]! }));
@@ -156,6 +162,26 @@ function barMarks(layout: Layout): SVGElement[] {
   });
 
   return [...groups];
+}
+
+/** Returns how high a stack reaches. */
+function wholeOf(stacked: [number, number][][], place: number): number {
+  return stacked.reduce((most, parts) => Math.max(most, parts[place]![1]), -Infinity);
+}
+
+/** Returns the places that are drawn: where there are too many, of each column of pixels the lowest and the highest. */
+function reaching({ model, dense, pitch }: Layout, value: (place: number) => number): number[] {
+  if (!dense) {
+    return [...model.times.keys()];
+  }
+  const columns = new Map<number, [least: number, most: number]>();
+  for (const place of model.times.keys()) {
+    const column = Math.floor(place * pitch);
+    const [least, most] = columns.get(column) ?? [place, place];
+    columns.set(column, [value(place) < value(least) ? place : least, value(place) > value(most) ? place : most]);
+  }
+
+  return [...new Set([...columns.values()].flat())];
 }
 
 function thickness(pitch: number): number {
@@ -231,25 +257,33 @@ function pointsOf(layout: Layout, one: Series, index: number): (Point | null)[] 
     return { place, value: high, low };
   });
 
-  return points.length > 2 * (layout.right - layout.left) && !parts ? thinned(points, layout) : points;
+  return layout.dense ? thinned(points, layout) : points;
 }
 
 /**
  * Keeps of the points in one column of pixels the first, the least, the greatest and the last: the picture is the same.
+ *
+ * Parts of a stack are kept by how high the whole of it reaches, so that their edges meet. A column without any is a hole.
  */
-function thinned(points: (Point | null)[], { pitch }: Layout): (Point | null)[] {
+function thinned(points: (Point | null)[], { pitch, stacked }: Layout): (Point | null)[] {
   const columns = new Map<number, Point[]>();
-  for (const point of points) {
+  const height = (point: Point) => (stacked.length > 0 ? wholeOf(stacked, point.place) : point.value);
+  points.forEach((point, place) => {
+    const column = Math.floor(place * pitch);
+    const kept = columns.get(column) ?? [];
     if (point) {
-      const column = Math.floor(point.place * pitch);
-      const [first = point, least = point, most = point] = columns.get(column) ?? [];
-      const low = point.value < least.value ? point : least;
-      const high = point.value > most.value ? point : most;
+      const [first = point, least = point, most = point] = kept;
+      const low = height(point) < height(least) ? point : least;
+      const high = height(point) > height(most) ? point : most;
       columns.set(column, [first, low, high, point]);
+    } else {
+      columns.set(column, kept);
     }
-  }
+  });
 
-  return [...columns.values()].flatMap((kept) => [...new Set(kept)].sort((a, b) => a.place - b.place));
+  return [...columns.values()].flatMap((kept): (Point | null)[] =>
+    kept.length === 0 ? [null] : [...new Set(kept)].sort((a, b) => a.place - b.place),
+  );
 }
 
 function curveFor(points: readonly unknown[]) {
@@ -319,16 +353,19 @@ function shade({ model, x, y }: Layout, one: Series, points: (Point | null)[]): 
 }
 
 /** Returns the line of the period before, which is shown beside a lone series. */
-function before({ model, x, y }: Layout): SVGElement[] {
+function before(layout: Layout): SVGElement[] {
+  const { model, x, y, dense } = layout;
   const earlier = model.series.length === 1 ? model.series[0]!.before : null;
   if (!earlier) {
     return [];
   }
-  const path = line<number | null>()
-    .defined((value) => value !== null)
-    .x((_, place) => round(x(place)))
-    .y((value) => round(y(value!)))
-    .curve(curveFor(earlier))(earlier);
+  const all = earlier.map((value, place) => (value === null ? null : { place, value, low: value }));
+  const points = dense ? thinned(all, layout) : all;
+  const path = line<Point | null>()
+    .defined((point) => point !== null)
+    .x((point) => round(x(point!.place)))
+    .y((point) => round(y(point!.value)))
+    .curve(curveFor(points))(points);
 
   return path ? [svg("path", { class: "stroke earlier", d: path })] : [];
 }

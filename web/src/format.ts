@@ -4,6 +4,7 @@
  * Pure: the locale and the time zone are arguments, and all notation is Intl's.
  */
 
+import { dateFormat, numberFormat } from "./intl";
 import type { Unit } from "./scale";
 import type { Interval } from "./wire";
 import type { Zone } from "./zone";
@@ -71,7 +72,7 @@ export function valueFormat(unit: string | null, locale: Locale, decimals: numbe
 
 function ratioFormat(one: number, locale: Locale, decimals: number | null): ValueFormat {
   const write = (value: number, digits: number) =>
-    new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: digits }).format(value * one);
+    numberFormat(locale, { style: "percent", maximumFractionDigits: digits }).format(value * one);
 
   return {
     tick: (value, step) => write(value, digitsOf(step * one * 100)),
@@ -84,7 +85,7 @@ function ratioFormat(one: number, locale: Locale, decimals: number | null): Valu
 
 function plainFormat(style: Intl.NumberFormatOptions, label: string, locale: Locale, decimals: number | null): ValueFormat {
   const written = (more: Intl.NumberFormatOptions) =>
-    new Intl.NumberFormat(locale, { ...style, minimumFractionDigits: 0, ...more });
+    numberFormat(locale, { ...style, minimumFractionDigits: 0, ...more });
   const compact = written({ notation: "compact", maximumSignificantDigits: 3 });
   const exact = (digits: number) => written({ maximumFractionDigits: digits });
   const fixed = decimals === null ? null : written({ minimumFractionDigits: decimals, maximumFractionDigits: decimals });
@@ -143,7 +144,7 @@ function bytes(value: number, locale: Locale): string {
 }
 
 function unitText(value: number, unit: string, locale: Locale, more: Intl.NumberFormatOptions = {}): string {
-  return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "narrow", ...more }).format(value);
+  return numberFormat(locale, { style: "unit", unit, unitDisplay: "narrow", ...more }).format(value);
 }
 
 export interface TimeFormat {
@@ -159,7 +160,7 @@ export interface TimeFormat {
 /** Returns how times are written in a zone. */
 export function timeFormat(locale: Locale, zone: Zone): TimeFormat {
   const write = (options: Intl.DateTimeFormatOptions) =>
-    new Intl.DateTimeFormat(locale, { timeZone: zone.name, ...options });
+    dateFormat(locale, { timeZone: zone.name, ...options });
   const date = write({ day: "numeric", month: "short" });
   const hour = write({ timeStyle: "short" });
   const month = write({ month: "short" });
@@ -210,10 +211,10 @@ export function change(now: number | null, before: number | null, unit: string |
   const ratio = RATIOS.get((unit ?? "").toLowerCase());
   if (ratio) {
     const points = Math.abs(now - before) * ratio * 100;
-    return `${new Intl.NumberFormat(locale, { maximumFractionDigits: 1 }).format(points)} pts`;
+    return `${numberFormat(locale, { maximumFractionDigits: 1 }).format(points)} pts`;
   }
   const share = Math.abs(now / before - 1);
-  const written = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: share < 0.0995 ? 1 : 0 });
+  const written = numberFormat(locale, { style: "percent", maximumFractionDigits: share < 0.0995 ? 1 : 0 });
 
   return share < 10 ? written.format(share) : "";
 }

@@ -12,8 +12,11 @@ import { asCsv, asPng, asSvg, download, type Sheet } from "./save";
 import type { Source } from "./source";
 import { statePart } from "./states";
 import { chartSheet } from "./style";
+import { turn, whenIdle } from "./turn";
 import type { Answer, Question } from "./wire";
 
+/** Rows from which on an answer is read in one turn of the page and drawn in the next. */
+const LARGE = 2000;
 /** Rows of the table that stands behind a chart; the CSV has all of them. */
 const MOST_ROWS = 400;
 
@@ -27,6 +30,7 @@ export class MetricChart extends MetricElement {
   #slots = new Map<string, number>();
   #answer: Answer | null = null;
   #model: Model | null = null;
+  #tabled: Model | null = null;
   #drawn = "";
   #tabular = false;
 
@@ -72,7 +76,7 @@ export class MetricChart extends MetricElement {
     return source.ask(question);
   }
 
-  protected show(answer: Answer, question: Question): void {
+  protected async show(answer: Answer, question: Question): Promise<void> {
     this.#answer = answer;
     const decimals = this.getAttribute("decimals");
     const manner = {
@@ -89,7 +93,14 @@ export class MetricChart extends MetricElement {
       return;
     }
     this.#drawn = shown;
-    this.#model = modelOf(answer, question, manner);
+    const model = modelOf(answer, question, manner);
+    if (answer.rows.length > LARGE) {
+      await turn();
+      if (shown !== this.#drawn) {
+        return;
+      }
+    }
+    this.#model = model;
     this.body.classList.remove("waiting");
     if (isEmpty(this.#model)) {
       this.#plot.show(null);
@@ -97,14 +108,20 @@ export class MetricChart extends MetricElement {
       return;
     }
     this.#head();
-    this.#plot.show(this.#shows() ? null : this.#model);
+    // The legend first: what room it leaves is the plot's.
     this.#showLegend();
-    this.#showTable();
+    this.#plot.show(this.#shows() ? null : this.#model);
+    if (this.#shows()) {
+      this.#showTable();
+    } else {
+      whenIdle(() => this.#showTable());
+    }
   }
 
   protected clear(): void {
     this.#answer = null;
     this.#model = null;
+    this.#tabled = null;
     this.#drawn = "";
     this.#slots.clear();
     this.#plot.show(null);
@@ -133,6 +150,7 @@ export class MetricChart extends MetricElement {
     summary.setAttribute("aria-label", "Chart options");
     const swap = button("", "Show as table", () => {
       this.#tabular = !this.#tabular;
+      this.#showTable();
       swap.textContent = this.#tabular ? "Show as chart" : "Show as table";
       this.#menu.open = false;
       this.#head();
@@ -191,8 +209,13 @@ export class MetricChart extends MetricElement {
     this.#legend.replaceChildren(...items);
   }
 
+  /** Builds the table of what is on show, where that is not done yet. */
   #showTable(): void {
-    const model = this.#model!;
+    const model = this.#model;
+    if (!model || model === this.#tabled || isEmpty(model)) {
+      return;
+    }
+    this.#tabled = model;
     const [head = [], ...rows] = tableRows(model, MOST_ROWS);
     const table = html("table");
     const left = Math.max(model.places.length, model.times.length > 0 ? 0 : model.series.length) - rows.length;

@@ -4,12 +4,13 @@
  * All tiles are asked in one request, and again when the server says that something is new.
  */
 
+import { DatesPicker } from "./dates-picker";
 import { html, write } from "./dom";
 import { timeFormat, words } from "./format";
 import { MetricChart } from "./metric-chart";
 import type { MetricElement } from "./metric-element";
 import { MetricValue } from "./metric-value";
-import { rangeWords, readRange, tileQuestion, type Choice } from "./question";
+import { rangeWords, readRange, tileQuestion, valueQuestions, type Choice } from "./question";
 import { Problem, sourceOf, type GetToken, type Source } from "./source";
 import { kindOf, passes, sentence, statePart } from "./states";
 import { dashboardSheet, tokens } from "./style";
@@ -52,6 +53,7 @@ export class MetricDashboard extends HTMLElement {
   #environment = html("span", "environment");
   #freshness = html("p", "freshness");
   #ranges = html("fieldset", "ranges");
+  #dates = new DatesPicker((range) => this.#pick(range));
   #filters = html("div", "filters");
   #banner = html("p", "banner");
   #tiles = html("div", "tiles");
@@ -62,7 +64,7 @@ export class MetricDashboard extends HTMLElement {
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [tokens, dashboardSheet];
     const who = html("div", "who", this.#title, this.#environment);
-    const top = html("header", "top", who, this.#freshness, html("div", "controls", this.#filters, this.#ranges));
+    const top = html("header", "top", who, this.#freshness, html("div", "controls", this.#filters, this.#ranges, this.#dates.element));
     this.#banner.setAttribute("role", "status");
     this.#banner.hidden = true;
     this.#title.hidden = true;
@@ -142,6 +144,8 @@ export class MetricDashboard extends HTMLElement {
           return;
         }
         this.#described = Date.now();
+        this.#range ||= this.getAttribute("range") || described.range;
+        source.ahead(this.#questions(described));
         this.#describe(described);
       }
       this.#lead(() => true);
@@ -196,6 +200,7 @@ export class MetricDashboard extends HTMLElement {
     this.#environment.hidden = true;
     this.#filters.replaceChildren();
     this.#ranges.replaceChildren();
+    this.#dates.element.hidden = true;
     this.#banner.hidden = true;
     this.#body.classList.remove("instead", "stale");
     this.#body.querySelector(".state")?.remove();
@@ -213,7 +218,6 @@ export class MetricDashboard extends HTMLElement {
     this.#name(dashboard.title || name);
     write(this.#environment, dashboard.title ? name : (tenant.environment ?? ""));
     this.#environment.hidden = !this.#environment.textContent;
-    this.#range ||= this.getAttribute("range") || dashboard.range;
     this.#showRanges(dashboard);
     this.#showFilters(dashboard.filters);
     this.#stopInstead();
@@ -236,22 +240,35 @@ export class MetricDashboard extends HTMLElement {
     }
   }
 
-  #choice(): Choice {
+  #choice(dashboard = this.#dashboard): Choice {
     return {
       range: readRange(this.#range || "30d"),
       timezone: this.getAttribute("timezone") || ownZone(),
       filters: [],
-      intervals: this.#dashboard?.intervals ?? {},
+      intervals: dashboard?.intervals ?? {},
     };
   }
 
-  #filtersOf(tile: Tile): Filter[] {
-    const chosen = this.#dashboard?.filters ?? [];
+  #filtersOf(tile: Tile, dashboard = this.#dashboard): Filter[] {
+    const chosen = dashboard?.filters ?? [];
 
     return chosen.flatMap(({ dimension, metrics }) => {
       const value = this.#chosen.get(dimension);
       return value !== undefined && metrics.includes(tile.question.metric) ? [{ dimension, in: [value] }] : [];
     });
+  }
+
+  /** Returns all questions of a dashboard: its first chart's, its numbers', then the others in their order. */
+  #questions(dashboard: Dashboard): Question[] {
+    const charts = dashboard.tiles.filter(({ kind }) => kind !== "value");
+    const numbers = dashboard.tiles.filter(({ kind }) => kind === "value");
+    const choice = this.#choice(dashboard);
+    const asked = [...charts.slice(0, 1), ...numbers, ...charts.slice(1)].flatMap((tile) => {
+      const question = tileQuestion(tile, { ...choice, filters: this.#filtersOf(tile, dashboard) });
+      return tile.kind === "value" ? Object.values<Question>(valueQuestions(question)) : [question];
+    });
+
+    return [...asked, ...valuesQuestions(dashboard, choice)];
   }
 
   /** Sets tiles to ask; all of them ask in one request. */
@@ -277,10 +294,13 @@ export class MetricDashboard extends HTMLElement {
     });
     this.#ranges.replaceChildren(legend, ...inputs);
     this.#ranges.hidden = ranges.length < 2;
+    this.#dates.offer(ranges, new Zone(this.#choice().timezone), this.getAttribute("locale") || navigator.language);
+    this.#dates.show(this.#range);
   }
 
   #pick(range: string): void {
     this.#range = range;
+    this.#dates.show(range);
     for (const input of this.#ranges.querySelectorAll("input")) {
       input.checked = input.value === range;
     }
@@ -306,10 +326,11 @@ export class MetricDashboard extends HTMLElement {
 
   /** Asks which values filters may offer; in the same request as the tiles. */
   async #askValues(source: Source): Promise<void> {
-    const { range, timezone } = this.#choice();
-    const asked = (this.#dashboard?.filters ?? []).flatMap(({ dimension, title, metrics: [metric] }) => {
-      const question: Question = { metric: metric ?? "", aggregate: "count", range, timezone, group_by: [dimension], limit: MOST_VALUES };
-      return metric ? [source.ask(question).then((answer) => this.#offer(dimension, title, answer))] : [];
+    const filters = (this.#dashboard?.filters ?? []).filter(hasMetric);
+    const questions = this.#dashboard ? valuesQuestions(this.#dashboard, this.#choice()) : [];
+    const asked = questions.map(async (question, index) => {
+      const { dimension, title } = filters[index]!;
+      this.#offer(dimension, title, await source.ask(question));
     });
     // A filter without its values is a pity, and no reason to show nothing.
     await Promise.allSettled(asked);
@@ -425,6 +446,17 @@ export class MetricDashboard extends HTMLElement {
     this.#tiles.setAttribute("aria-busy", "true");
     this.#tiles.replaceChildren(...made);
   }
+}
+
+function hasMetric({ metrics }: FilterChoice): boolean {
+  return metrics.length > 0;
+}
+
+/** Returns what tells the values that filters may offer. */
+function valuesQuestions({ filters }: Dashboard, { range, timezone }: Choice): Question[] {
+  return filters.filter(hasMetric).map(({ dimension, metrics: [metric] }) => {
+    return { metric: metric!, aggregate: "count", range, timezone, group_by: [dimension], limit: MOST_VALUES };
+  });
 }
 
 function elementOf(tile: Tile, locale: string | null): MetricElement {

@@ -8,6 +8,7 @@ import { additive, overTime, readRange, usualInterval, usualLimit } from "./ques
 import { sourceOf, type GetToken, type Source } from "./source";
 import { kindOf, passes, sentence, statePart } from "./states";
 import { tokens } from "./style";
+import { turn } from "./turn";
 import type { Filter, Interval, Kind, Question } from "./wire";
 import { ownZone } from "./zone";
 
@@ -129,11 +130,12 @@ export abstract class MetricElement extends HTMLElement {
     this.toggleAttribute("data-loading", true);
     try {
       const answer = await this.ask(source, question);
+      await turn();
       if (number === this.#asked) {
         this.#failures = 0;
         this.#showState(null);
         this.shown = true;
-        this.show(answer, question);
+        await this.show(answer, question);
         this.dispatchEvent(this.event("metric-loaded", { question, answer }));
       }
     } catch (problem) {
@@ -149,7 +151,8 @@ export abstract class MetricElement extends HTMLElement {
   }
 
   protected abstract ask(source: Source, question: Question): Promise<unknown>;
-  protected abstract show(answer: unknown, question: Question): void;
+  /** Shows an answer; may take several turns of the page for a large one. */
+  protected abstract show(answer: unknown, question: Question): Promise<void> | void;
   protected abstract clear(): void;
 
   protected event(name: string, detail: unknown): CustomEvent {

@@ -5,6 +5,7 @@
 import { arc, pie } from "d3-shape";
 import { svg, svgText } from "./dom";
 import { along, fitted, type Box, type Drawing, type Place } from "./drawing";
+import { numberFormat } from "./intl";
 import { written, type Model } from "./model";
 import { round } from "./scale";
 
@@ -107,7 +108,7 @@ export function ranked(model: Model, box: Box): Drawing {
 function part(model: Model, name: string, value: number, whole: number, colour: string): Omit<Place, "x" | "y"> {
   const rows = [{ colour, name: "", value: written(model, value) }];
   if (model.sums && whole > 0) {
-    const share = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 }).format(value / whole);
+    const share = numberFormat(undefined, { style: "percent", maximumFractionDigits: 1 }).format(value / whole);
     rows.push({ colour: "none", name: "Share", value: share });
   }
 

@@ -21,6 +21,7 @@ export class Plot {
   #drawing: Drawing | null = null;
   #at: number | null = null;
   #size = "";
+  #font = "";
   #pointed: (place: Place) => void;
 
   /** `pointed` hears of the places that are clicked. */
@@ -58,6 +59,7 @@ export class Plot {
       return;
     }
     this.#size = size;
+    this.#font = getComputedStyle(this.#canvas).fontFamily;
     const drawable = this.#model && width > 0 && height > 0;
     const fresh = this.#drawing === null;
     this.#drawing = drawable ? drawOf(this.#model!)(this.#model!, { width, height, measure: this.#measure }) : null;
@@ -68,9 +70,8 @@ export class Plot {
   }
 
   #measure = (text: string): number => {
-    const { fontFamily } = getComputedStyle(this.#canvas);
     pen ??= document.createElement("canvas").getContext("2d")!;
-    pen.font = `11px ${fontFamily}`;
+    pen.font = `11px ${this.#font}`;
 
     return pen.measureText(text).width * 1.04;
   };

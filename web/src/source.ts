@@ -12,6 +12,7 @@ const PATIENCE_MS = 20_000;
 const EARLY_MS = 20_000;
 /** The most questions that the server takes in one request. */
 const MOST = 50;
+const LINES = "application/x-ndjson";
 
 /** What went wrong; `absent` is a question for something that the tenant does not have, or not yet. */
 export type ProblemKind = "missing" | "token" | "forbidden" | "network" | "server" | "refused" | "absent";
@@ -46,6 +47,13 @@ interface Waiting {
   reject: (problem: unknown) => void;
 }
 
+/** A line of an answer: of one question, what was found or what is wrong with it. */
+interface Line {
+  query: string;
+  answer?: Answer;
+  problem?: { status?: number };
+}
+
 /** One server for one tenant. */
 export class Source {
   readonly root: URL;
@@ -55,6 +63,7 @@ export class Source {
   #embedder: string | null;
   #fetching: Promise<string> | null = null;
   #waiting: Waiting[] = [];
+  #ahead = new Map<string, Promise<Answer>>();
 
   constructor(access: Access) {
     this.root = new URL("v1/", new URL(access.src.endsWith("/") ? access.src : `${access.src}/`, document.baseURI));
@@ -66,6 +75,11 @@ export class Source {
 
   /** Answers a question, together with all others that are asked before the page comes to rest. */
   ask(question: Question): Promise<Answer> {
+    const asked = this.#ahead.get(JSON.stringify(question));
+    if (asked) {
+      return asked;
+    }
+
     return new Promise((resolve, reject) => {
       if (this.#waiting.length === 0) {
         setTimeout(() => this.#flush());
@@ -74,8 +88,23 @@ export class Source {
     });
   }
 
+  /**
+   * Asks questions now, the most urgent first, before what shows them is built: the server is at it meanwhile.
+   *
+   * Who asks one of them until this turn of the page is over gets the same answer.
+   */
+  ahead(questions: Question[]): void {
+    for (const question of questions) {
+      const answer = this.ask(question);
+      answer.catch(() => undefined);
+      this.#ahead.set(JSON.stringify(question), answer);
+    }
+    this.#flush();
+    queueMicrotask(() => this.#ahead.clear());
+  }
+
   dashboard(name: string): Promise<Dashboard> {
-    return this.#json(`dashboards/${encodeURIComponent(name)}`, {}) as Promise<Dashboard>;
+    return this.#json(`dashboards/${encodeURIComponent(name)}`) as Promise<Dashboard>;
   }
 
   #flush(): void {
@@ -92,21 +121,25 @@ export class Source {
 
   async #askTogether(asked: Waiting[][]): Promise<void> {
     const queries = Object.fromEntries(asked.map(([one], index) => [`q${index}`, one!.question]));
+    const open = new Map(asked.map((same, index) => [`q${index}`, same]));
     try {
-      const found = (await this.#json("query", { body: JSON.stringify({ queries }) })) as { queries: Record<string, unknown> };
-      asked.forEach((same, index) => {
-        const answer = found.queries[`q${index}`] as (Answer & { status?: number }) | undefined;
-        const problem = answer?.rows ? null : problemOf(answer?.status ?? 0, answer);
-        same.forEach(({ resolve, reject }) => (problem ? reject(problem) : resolve(answer!)));
-      });
+      const response = await this.#fetch("query", { ...sent({ queries }), headers: { Accept: LINES } });
+      for await (const { query, answer, problem } of linesOf(response)) {
+        const same = open.get(query) ?? [];
+        open.delete(query);
+        same.forEach(({ resolve, reject }) => (answer ? resolve(answer) : reject(problemOf(problem?.status ?? 0, problem))));
+      }
+      if (open.size > 0) {
+        throw new Problem("network", "The answer was cut short.");
+      }
     } catch (problem) {
-      asked.flat().forEach(({ reject }) => reject(problem));
+      const failed = problem instanceof Problem ? problem : new Problem("network", "The server cannot be reached.");
+      [...open.values()].flat().forEach(({ reject }) => reject(failed));
     }
   }
 
-  async #json(path: string, request: RequestInit): Promise<unknown> {
-    const late = AbortSignal.timeout(PATIENCE_MS);
-    const response = await this.#fetch(path, { ...request, method: request.body ? "POST" : "GET", signal: late });
+  async #json(path: string): Promise<unknown> {
+    const response = await this.#fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS) });
     const body = readJson(await response.text().catch(() => ""));
     if (body === null || typeof body !== "object") {
       throw new Problem("server", "The answer could not be read.", response.status);
@@ -117,7 +150,8 @@ export class Source {
 
   /** Sends a request; where the server takes the token no more, once again with a new one. */
   async #fetch(path: string, request: RequestInit): Promise<Response> {
-    const token = await this.#freshToken();
+    // Nothing waits for a token that is there: what is asked ahead is on its way before the page goes on.
+    const token = this.#usable() ?? (await this.#freshToken());
     const response = await this.#send(path, request, token);
     if (response.ok) {
       return response;
@@ -152,9 +186,14 @@ export class Source {
     }
   }
 
+  #usable(): string | null {
+    return this.#token && (!this.#getToken || endOf(this.#token) > Date.now() + EARLY_MS) ? this.#token : null;
+  }
+
   async #freshToken(): Promise<string> {
-    if (this.#token && (!this.#getToken || endOf(this.#token) > Date.now() + EARLY_MS)) {
-      return this.#token;
+    const usable = this.#usable();
+    if (usable) {
+      return usable;
     }
     if (!this.#getToken) {
       throw new Problem("missing", "No token was given.");
@@ -173,6 +212,27 @@ export class Source {
     }
 
     return this.#token;
+  }
+}
+
+function sent(body: unknown): RequestInit {
+  return { method: "POST", body: JSON.stringify(body), signal: AbortSignal.timeout(PATIENCE_MS) };
+}
+
+/** Yields the lines of an answer as they come. */
+async function* linesOf(response: Response): AsyncGenerator<Line> {
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let kept = "";
+  for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
+    const lines = (kept + value).split("\n");
+    kept = lines.pop() ?? "";
+    for (const line of lines) {
+      const read = readJson(line) as Line | null;
+      if (typeof read?.query !== "string") {
+        throw new Problem("server", "The answer could not be read.", response.status);
+      }
+      yield read;
+    }
   }
 }
 

@@ -5,6 +5,7 @@
  * for all of it: ten thousand minutes ask the browser's calendar a few hundred times.
  */
 
+import { dateFormat } from "./intl";
 import type { Interval } from "./wire";
 
 const MINUTE = 60_000;
@@ -24,14 +25,17 @@ export const LENGTH: Record<Exclude<Interval, "none">, number> = {
   year: 365.25 * DAY,
 };
 
+/** What clocks of each zone were found to be off by, by quarters of an hour. */
+const known = new Map<string, Map<number, number>>();
+
 export class Zone {
   readonly name: string;
   #clock: Intl.DateTimeFormat;
-  #offsets = new Map<number, number>();
+  #offsets: Map<number, number>;
 
   constructor(name: string) {
     this.name = name;
-    this.#clock = new Intl.DateTimeFormat("en-US", {
+    this.#clock = dateFormat("en-US", {
       timeZone: name,
       hourCycle: "h23",
       year: "numeric",
@@ -40,6 +44,8 @@ export class Zone {
       hour: "numeric",
       minute: "numeric",
     });
+    this.#offsets = known.get(name) ?? new Map<number, number>();
+    known.set(name, this.#offsets);
   }
 
   /** Returns what the zone's clock shows, as a date whose UTC fields are to be read. */
@@ -49,15 +55,20 @@ export class Zone {
 
   /** Returns the end of the interval that starts at a time. */
   end(time: number, interval: Interval): number {
-    const at = this.local(time);
     const months = { month: 1, quarter: 3, year: 12 }[interval as string];
     const days = { day: 1, week: 7 }[interval as string];
     if (months || days) {
+      const at = this.local(time);
       const wall = Date.UTC(at.getUTCFullYear(), at.getUTCMonth() + (months ?? 0), at.getUTCDate() + (days ?? 0));
       return this.#instant(wall);
     }
 
     return interval === "none" ? time : time + LENGTH[interval];
+  }
+
+  /** Returns the start of a day, written as 2026-03-29; `days` later where that is asked for. */
+  day(text: string, days = 0): number {
+    return this.#instant(Date.parse(`${text}T00:00:00Z`) + days * DAY);
   }
 
   /** Returns the instant at which the clock shows a wall time; of one that it skips, the end of the gap. */
@@ -68,6 +79,9 @@ export class Zone {
   }
 
   #offset(time: number): number {
+    if (this.name === "UTC") {
+      return 0;
+    }
     const quarter = Math.floor(time / QUARTER);
     let offset = this.#offsets.get(quarter);
     if (offset === undefined) {

@@ -1,33 +1,40 @@
 """
 Answer the questions of verified tenants: plan them, let the tenant's reader read, and arrange what it found.
 
-Several questions of one request are read by one statement. What is wrong with one of them is its own affair. An answer
-is encoded once, up to what is said anew each time: whether it is from memory, how fresh it is, how long it took.
+Several questions of one request are read by one statement, or by a few where their answers are sent as they come. What
+is wrong with one of them is its own affair. An answer is encoded once, up to what is said anew each time: whether it is
+from memory, how fresh it is, how long it took.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
 
-from metriclake._errors import InvalidQuestion, MetriclakeError, NotAllowed, QuestionTooLarge
+from metriclake._errors import InvalidQuestion, MetriclakeError, NotAllowed, OverLimit, QuestionTooLarge
 from metriclake.problems import refusal
 from metriclake.query.answer_cache import CacheKey
 from metriclake.query.arrange import arrange, as_text
 from metriclake.query.claims import allowed_of, check_metrics
-from metriclake.query.desk import Desk, Found, Outcome
+from metriclake.query.desk import Desk, Found, Outcome, Reads
 from metriclake.query.plan import Plan, Units, plan
 from metriclake.query.points import Points
 from metriclake.query.present import key_of, present
 from metriclake.query.question import Draft, Question
 from metriclake.store import Answer, Metric, Selection, TenantReader
 from metriclake.tokens import TenantClaims
+
+_FIRST_PART = 2
+"""Questions that are answered before all others of their request, where answers are sent as they come."""
+
+_Name = TypeVar("_Name")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,34 @@ class Answers:
         said |= {name: msgspec.json.encode(refusal(error)) for name, error in refused.items()}
         return b'{"queries":{' + b",".join(msgspec.json.encode(name) + b":" + said[name] for name in drafts) + b"}}"
 
+    async def in_parts(self, claims: TenantClaims, drafts: Mapping[str, Draft]) -> AsyncGenerator[bytes, None]:
+        """
+        Answer questions by their names as `many` does, each by a line of JSON, in parts: who waits sees the first soon.
+
+        Those that are refused or in memory come at once; then two by one statement, four by the next, and so on, in the
+        order in which they were asked. All are of one moment. Raises OverLimit where nothing has been answered yet.
+        """
+        began = time.perf_counter()
+        refused = await self._refused(claims, drafts)
+        asked, reads = self._keyed(claims, {name: draft for name, draft in drafts.items() if name not in refused})
+        found = self._desk.remembered(claims.tenant_id, list(asked.values()))
+        at_once = [_line(name, "problem", msgspec.json.encode(refusal(error))) for name, error in refused.items()]
+        at_once += [_told(name, found[key], began) for name, key in asked.items() if key in found]
+        if at_once:
+            yield b"".join(at_once)
+        named: dict[CacheKey, list[str]] = {}
+        for name, key in asked.items():
+            named.setdefault(key, []).append(name)
+        for part in _growing([key for key in named if key not in found]):
+            try:
+                answered = await self._desk.get(claims.tenant_id, part, reads)
+            except OverLimit as error:
+                if not at_once:
+                    raise
+                answered = dict.fromkeys(part, Found(error, cached=False, fresh=self._clock()))
+            at_once = [_told(name, answered[key], began) for key in part for name in named[key]]
+            yield b"".join(at_once)
+
     async def _refused(self, claims: TenantClaims, drafts: Mapping[str, Draft]) -> dict[str, NotAllowed]:
         """
         Return which questions a token that is bound to dashboards may not ask; before anything is looked up for them.
@@ -100,13 +135,21 @@ class Answers:
         return {name: error for name, draft in drafts.items() if not allows(draft.question)}
 
     async def _found(self, claims: TenantClaims, drafts: Sequence[Draft]) -> list[Found]:
+        asked, reads = self._keyed(claims, dict(enumerate(drafts)))
+        found = await self._desk.get(claims.tenant_id, list(dict.fromkeys(asked.values())), reads)
+        return [found[key] for key in asked.values()]
+
+    def _keyed(self, claims: TenantClaims, drafts: Mapping[_Name, Draft]) -> tuple[dict[_Name, CacheKey], Reads]:
+        """
+        Return the keys of questions, by their names, of this moment; and what reads those of them that are missing.
+        """
         now, declared = self._clock(), self._declared()
         asked: dict[CacheKey, _Asked] = {}
-        keys = []
-        for draft in drafts:
+        keys: dict[_Name, CacheKey] = {}
+        for name, draft in drafts.items():
             moment = present(draft.question, now)
-            keys.append(key_of(claims, draft, moment, declared.version))
-            asked[keys[-1]] = _Asked(draft, moment)
+            keys[name] = key_of(claims, draft, moment, declared.version)
+            asked[keys[name]] = _Asked(draft, moment)
 
         def reads(reader: TenantReader, missing: Sequence[CacheKey]) -> Mapping[CacheKey, Outcome]:
             metrics = allowed_of(claims.metrics, reader.known())
@@ -116,8 +159,7 @@ class Answers:
                 lambda one, points: _plan(claims, one, metrics, declared, points),
             )
 
-        found = await self._desk.get(claims.tenant_id, list(asked), reads)
-        return [found[key] for key in keys]
+        return keys, reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +257,28 @@ def _either(found: Found, began: float) -> bytes:
     """
     wrong = found.outcome if isinstance(found.outcome, MetriclakeError) else None
     return _said(found, began) if wrong is None else msgspec.json.encode(refusal(wrong))
+
+
+def _told(name: str, found: Found, began: float) -> bytes:
+    """
+    Return the line of an answer, or of what is wrong with its question.
+    """
+    kind = "problem" if isinstance(found.outcome, MetriclakeError) else "answer"
+    return _line(name, kind, _either(found, began))
+
+
+def _line(name: str, kind: str, encoded: bytes) -> bytes:
+    return b'{"query":' + msgspec.json.encode(name) + b',"' + kind.encode() + b'":' + encoded + b"}\n"
+
+
+def _growing(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """
+    Yield items in parts, each twice as large as the one before: each part costs a statement of its own.
+    """
+    start, size = 0, _FIRST_PART
+    while start < len(items):
+        yield items[start : start + size]
+        start, size = start + size, size * 2
 
 
 def covered(made: Plan) -> dict[str, Any]:

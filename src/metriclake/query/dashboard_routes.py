@@ -74,7 +74,8 @@ class Dashboards:
         Return what tells whether a token's dashboards ask a question; those of a token that names none ask nothing.
         """
         permissions = [self._permission(claims, name) for name in sorted(claims.dashboards or ())]
-        return lambda question: any(permission.allows(question) for permission in permissions)
+        now = datetime.now(UTC)
+        return lambda question: any(permission.allows(question, now) for permission in permissions)
 
     def _described(self, claims: TenantClaims, name: str) -> dict[str, object]:
         attributes = self._describe(claims.tenant_id)

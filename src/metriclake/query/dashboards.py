@@ -7,10 +7,12 @@ Pure. A page asks what `questions_of` says, and a token that is bound to a dashb
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import structs
 
 from metriclake._errors import Fault
 from metriclake.pipeline.dashboard_specs import DashboardSpec, TileSpec, additive
@@ -37,6 +39,8 @@ _INTERVALS = (
     (timedelta(days=120), "day"),
     (timedelta(days=900), "week"),
 )
+_CHOSEN = {"1h": "minute", "6h": "5m", "2d": "hour", "120d": "day", "900d": "week", "1000d": "month"}
+"""A range for each interval that suits one: stands for two times that a reader chooses."""
 _RANGE = {"last": "1d"}
 """Stands for the range while a tile is judged: which one it is says nothing of its shape."""
 
@@ -132,7 +136,10 @@ def interval_of(text: str) -> str:
     """
     Return the interval in which a range, such as `30d`, has some dozens of points.
     """
-    span = duration(text)
+    return _interval(duration(text))
+
+
+def _interval(span: timedelta) -> str:
     return next((interval for most, interval in _INTERVALS if span <= most), "month")
 
 
@@ -161,7 +168,8 @@ class Permission:
     """
     The questions that a dashboard asks, whatever its reader's time zone and whatever stands in holes.
 
-    Its reader may choose one of the dashboard's ranges, and of the dimensions that it filters by the values to keep.
+    Its reader may choose one of the dashboard's ranges, or two times within the longest of them; and of the dimensions
+    that it filters by the values to keep.
     """
 
     def __init__(self, dashboard: DashboardSpec) -> None:
@@ -175,16 +183,37 @@ class Permission:
             for candidate in _candidates(dashboard, text)
         }
         self._lengths = {len(question.filters) for question in self._asked}
+        self._longest = max(map(duration, dashboard.ranges))
+        free = structs.replace(dashboard, tiles=[tile for tile in dashboard.tiles if tile.range is None])
+        self._between = {
+            interval: frozenset(
+                replace(_essence(read(candidate).question), last=None) for candidate in _candidates(free, text)
+            )
+            for text, interval in _CHOSEN.items()
+        }
 
-    def allows(self, question: Question) -> bool:
+    def allows(self, question: Question, now: datetime) -> bool:
         """
-        Tell whether a question is one of them.
+        Tell whether a question is one of them at this moment.
         """
+        asked: Collection[Question] = self._asked
+        if question.last is None:
+            asked = self._asked_between(question, now)
+            question = replace(question, start=None, end=None)
         return any(
-            _essence(replace(question, filters=question.filters[:own])) in self._asked
+            _essence(replace(question, filters=question.filters[:own])) in asked
             and all(self._chosen(condition) for condition in question.filters[own:])
             for own in self._lengths
         )
+
+    def _asked_between(self, question: Question, now: datetime) -> Collection[Question]:
+        """
+        Return what is asked of two times; nothing where they are not within the longest range.
+        """
+        start, end = question.start, question.end
+        if start is None or end is None or not now - self._longest <= start < end:
+            return ()
+        return self._between[_interval(end - start)]
 
     def _chosen(self, condition: Filter) -> bool:
         return condition.name in self._free and condition.operator is Operator.IN and not condition.measured

@@ -237,6 +237,16 @@ _EACH: dict[str, Any] = {
         }
     },
 }
+_LINE: dict[str, Any] = {
+    "type": "object",
+    "required": ["query"],
+    "description": "a line: a question's name, and its answer or the problem document of what is wrong with it",
+    "properties": {
+        "query": {"type": "string"},
+        "answer": {"$ref": "#/components/schemas/Answered"},
+        "problem": {"$ref": "#/components/schemas/Problem"},
+    },
+}
 _ASKED: dict[str, Any] = {
     "metric": "findings_opened",
     "range": {"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"},
@@ -275,7 +285,13 @@ def described() -> tuple[Operation, ...]:
             "Answer a question about a metric of the token's tenant, or several by their names",
             key="tenantToken",
             takes=(Content("application/json", {"anyOf": [_QUESTION, _QUERIES]}, _EXAMPLES),),
-            answers={200: Answer("The answer, or each", schema=(Answered, _EACH))},
+            answers={
+                200: Answer(
+                    "The answer, or each; of several, for who accepts NDJSON, a line each as they come",
+                    ("application/json", "application/x-ndjson"),
+                    (Answered, _EACH, _LINE),
+                )
+            },
             problems=(400, 401, 403, 408, 413, 422, 429, 503),
         ),
         Operation(

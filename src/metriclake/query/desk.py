@@ -106,18 +106,21 @@ class Desk:
         `reads` is asked for those that are neither in memory nor being asked, all at once. Raises what `reads` raises,
         also where another asked first, and OverLimit.
         """
+        found = self.remembered(tenant, keys)
+        missing = [key for key in keys if key not in found]
+        return found | await self._asked(tenant, missing, reads) if missing else found
+
+    def remembered(self, tenant: str, keys: Sequence[CacheKey]) -> dict[CacheKey, Found]:
+        """
+        Return those questions' answers that are in memory; each of them is counted.
+        """
         fresh = self._fresh_lately(tenant)
         found: dict[CacheKey, Found] = {}
-        missing = []
         for key in keys:
             body = self.cache.get(key, self._version(key))
-            if body is None:
-                missing.append(key)
-            else:
+            if body is not None:
                 found[key] = Found(body, cached=True, fresh=fresh)
                 self.usage.ended(tenant, Ending.CACHED)
-        if missing:
-            found.update(await self._asked(tenant, missing, reads))
         return found
 
     def forget(self, tenant: str) -> None:

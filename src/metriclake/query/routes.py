@@ -4,7 +4,8 @@ The query API: one question, and the catalogue; each for the tenant of the token
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -23,9 +24,11 @@ from metriclake.query.desk import Desk, Outcome
 from metriclake.query.plan import Units
 from metriclake.query.present import catalog_key
 from metriclake.query.question import read, read_many
+from metriclake.query.streamed import Streamed
 from metriclake.store import Metric, TenantReader
 
 _MAX_QUESTION_BYTES = 256 * 1024
+_LINES = "application/x-ndjson"
 
 Attributes = Mapping[str, str]
 
@@ -66,12 +69,15 @@ class Query:
 
     async def query(self, request: Request) -> Response:
         """
-        Answer one question, or several by their names.
+        Answer one question, or several by their names: in one document, or for who asks for NDJSON as they come.
         """
         claims = claims_of(request, self._signing_key, dashboards=True)
         value = _decoded(await _body(request))
         if isinstance(value, dict) and "queries" in value:
-            return as_encoded(await self._answers.many(claims, read_many(value)))
+            drafts = read_many(value)
+            if _LINES in request.headers.get("accept", ""):
+                return await _streamed(self._answers.in_parts(claims, drafts))
+            return as_encoded(await self._answers.many(claims, drafts))
         return as_encoded(await self._answers.one(claims, read(value)))
 
     async def catalog(self, request: Request) -> Response:
@@ -91,6 +97,21 @@ class Query:
         attributes = await run_in_threadpool(self._describe, claims.tenant_id)
         about = {"id": claims.tenant_id, "name": attributes.get("name"), "environment": attributes.get("environment")}
         return as_encoded(b'{"tenant":' + msgspec.json.encode(about) + b',"metrics":' + found[key].body() + b"}")
+
+
+async def _streamed(parts: AsyncGenerator[bytes, None]) -> Response:
+    """
+    Return an answer in parts. What is raised before the first of them is a problem document still.
+    """
+    first = await anext(parts, b"")
+
+    async def all_parts() -> AsyncGenerator[bytes, None]:
+        async with aclosing(parts):
+            yield first
+            async for part in parts:
+                yield part
+
+    return Streamed(all_parts(), lambda: None, {}, _LINES)
 
 
 def _described(metric: Metric, units: Units) -> dict[str, Any]:
