@@ -403,12 +403,20 @@ class Server:
             self.keys.signing,
             self._loaded,
         )
+        self._dashboards = Dashboards(
+            self._reader,
+            self.keys.signing,
+            lambda: self._configured.declared,
+            self._attributes,
+            lambda: self._configured.loaded.pipeline.dashboards,
+        )
         self._live = Live(
             self.keys.signing,
             self._changed,
             self._journal.identity,
             self._loaded(),
             lambda: self.connections.terms.most,
+            self._dashboards.shown,
         )
 
     def start(self) -> None:
@@ -560,19 +568,12 @@ class Server:
     def _routes(self) -> list[BaseRoute]:
         limiter = Limiter(lambda: self._configured.allowances)
         gateway = Gateway(self._append, self.keys, MAX_BODY_BYTES, MAX_EVENT_BYTES, limiter)
-        dashboards = Dashboards(
-            self._reader,
-            self.keys.signing,
-            lambda: self._configured.declared,
-            self._attributes,
-            lambda: self._configured.loaded.pipeline.dashboards,
-        )
         query = Query(
             self._desk,
             self.keys.signing,
             self._declared,
             self._attributes,
-            dashboards.permit,
+            self._dashboards.permit,
         )
         admin = Admin(self.keys.admin, self.status, self.usage)
         check, refusals = LakeCheck(self._lake, self._journal), Refusals(self._lake, self._journal)
@@ -611,7 +612,7 @@ class Server:
         recount = Recount(self._lake, self._journal, rows.of, lambda: rows.aged(self._loader.tiers, datetime.now(UTC)))
         recounts = RecountAdmin(self.keys.admin, recount.slice)
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
-        asked = [*query.routes(), *dashboards.routes(), *self._exports.routes(), *self._live.routes()]
+        asked = [*query.routes(), *self._dashboards.routes(), *self._exports.routes(), *self._live.routes()]
         tenants = TenantsAdmin(self.keys.admin, self._held, self._exports.export_of)
         answers = FleetAnswers(FleetReader(self._engine, self._catalogue), self._declared)
         fleet = FleetAdmin(self.keys.admin, answers.answer)

@@ -106,7 +106,7 @@ def test_no_route_takes_a_token_of_another_page(server: Running, routes: list[tu
 
 def test_a_token_of_a_dashboard_opens_nothing_else(server: Running, routes: list[tuple[str, str]]) -> None:
     """
-    With a token of one dashboard, other routes than questions and dashboards are refused, and so is another's question.
+    With a token of one dashboard its questions, its page and its stream are open; all else is refused.
     """
     bound = token(server, dashboards=("overview",))
     found = {path: call(server, method, path, bound) for method, path in routes}
@@ -114,4 +114,6 @@ def test_a_token_of_a_dashboard_opens_nothing_else(server: Running, routes: list
     assert found.pop("/v1/dashboards/{dashboard}").status_code == 200
     (asked,) = found.pop("/v1/query").json()["queries"].values()
     assert asked["status"] == 403
+    heard = found.pop("/v1/stream")
+    assert '"metrics":["findings","later","scans"]' in heard.text
     assert {path: answer.status_code for path, answer in found.items()} == dict.fromkeys(found, 403)
