@@ -52,8 +52,10 @@ from metriclake._errors import (
 from metriclake._version import __version__
 from metriclake.admin import (
     Admin,
+    AuditAdmin,
     BackfillAdmin,
     FleetAdmin,
+    Guard,
     LakeAdmin,
     LettersAdmin,
     ProvenanceAdmin,
@@ -62,6 +64,7 @@ from metriclake.admin import (
     RulesAdmin,
     Sessions,
     TenantsAdmin,
+    Trail,
     ViewingAdmin,
 )
 from metriclake.books import STORE, Books
@@ -123,6 +126,7 @@ from metriclake.store import (
     TenantReader,
     fsync_folder,
     holdings,
+    matching,
     prepare,
 )
 from metriclake.stream import (
@@ -513,14 +517,17 @@ class Server:
         """
         return self._journal.checkpoint(STORE).number
 
-    def _held(self, after: str, limit: int) -> dict[str, Any]:
+    def _held(self, after: str, limit: int, search: str) -> dict[str, Any]:
         """
         Return what the store holds of the next tenants, as the admin route answers it.
         """
-        found, following = holdings(self._engine, after, limit)
+        found, following = holdings(self._engine, after, limit, search)
+        names = self._configured.directory.resolve([one.tenant for one in found])
         tenants = [
             {
                 "tenant": one.tenant,
+                "name": (names.get(one.tenant) or {}).get("name"),
+                "cost": self._desk.usage.of(one.tenant),
                 "metrics": one.metrics,
                 "rows": one.rows,
                 "first_time": one.first,
@@ -528,7 +535,7 @@ class Server:
             }
             for one in found
         ]
-        return {"tenants": tenants, "next": following}
+        return {"tenants": tenants, "next": following, "matching": matching(self._engine, search)}
 
     def _changed(self, tenant: str, number: int) -> list[str]:
         return ChangesReader(self._engine, self._catalogue, tenant, tiers=self._loader.tiers).since(number)
@@ -575,23 +582,25 @@ class Server:
             self._attributes,
             self._dashboards.permit,
         )
-        admin = Admin(self.keys.admin, self.status, self.usage)
+        guard, trail = Guard(self.keys.admin), Trail(self._journal.audit.note)
+        admin = Admin(guard, self.status, self.usage)
         check, refusals = LakeCheck(self._lake, self._journal), Refusals(self._lake, self._journal)
         lake = LakeAdmin(
-            self.keys.admin,
+            guard,
             check.slice,
             refusals.groups,
             refusals.records,
             lambda which, after, terms, enough: refusals.retry(which, after, Terms(**terms), enough),
+            trail,
         )
         dead = DeadLetters(self._journal.deliveries, self._destinations.read, lambda: self._destinations.failures)
         repeated = Replays(
             self._journal.deliveries, lambda: self._destinations.capabilities, lambda: self._destinations.failures
         )
-        replays = ReplaysAdmin(self.keys.admin, repeated.begin, repeated.listed, repeated.stop)
-        letters = LettersAdmin(self.keys.admin, dead.groups, dead.records, dead.restate)
+        replays = ReplaysAdmin(guard, repeated.begin, repeated.listed, repeated.stop, trail)
+        letters = LettersAdmin(guard, dead.groups, dead.records, dead.restate, trail)
         preview = Preview(self._lake, lambda: self._configured.plan, self._edited)
-        rules = RulesAdmin(self.keys.admin, lambda text: explain_event(text, self._configured), preview.slice)
+        rules = RulesAdmin(guard, lambda text: explain_event(text, self._configured), preview.slice)
         around = Surroundings(
             lambda: self._configured.plan,
             CurrentDirectory(lambda: self._configured.directory).resolve,
@@ -601,31 +610,34 @@ class Server:
         )
         backfill = Backfill(self._lake, self._journal, around)
         backfills = BackfillAdmin(
-            self.keys.admin,
+            guard,
             lambda terms, arrived, enough: backfill.slice(
                 Wanted(
                     terms.metric, arrived, tuple(terms.destinations), terms.dry_run, terms.rule, terms.number
                 ), terms.after, enough,
             ),
+            trail,
         )  # fmt: skip
         rows = RowCount(self._engine)
         recount = Recount(self._lake, self._journal, rows.of, lambda: rows.aged(self._loader.tiers, datetime.now(UTC)))
-        recounts = RecountAdmin(self.keys.admin, recount.slice)
+        recounts = RecountAdmin(guard, recount.slice)
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz), Route("/openapi.json", _openapi)]
         asked = [*query.routes(), *self._dashboards.routes(), *self._exports.routes(), *self._live.routes()]
-        tenants = TenantsAdmin(self.keys.admin, self._held, self._exports.export_of)
+        tenants = TenantsAdmin(guard, self._held, self._exports.export_of, trail)
         answers = FleetAnswers(FleetReader(self._engine, self._catalogue), self._declared)
-        fleet = FleetAdmin(self.keys.admin, answers.answer)
+        fleet = FleetAdmin(guard, answers.answer)
         viewing = ViewingAdmin(
-            self.keys.admin,
+            guard,
             answers.catalogue,
             lambda tenant: mint_tenant(self.keys.signing, tenant, now=datetime.now(UTC)),
+            trail,
         )
         sources = Sources(self._journal.announcements, self._rule_of, lambda: self._configured.plan.version)
-        provenance = ProvenanceAdmin(self.keys.admin, Provenance(self._reader, self._declared, sources).answer)
+        provenance = ProvenanceAdmin(guard, Provenance(self._reader, self._declared, sources).answer)
         internal = [
             *admin.routes(),
-            *Sessions(self.keys.admin).routes(),
+            *Sessions(guard, trail).routes(),
+            *AuditAdmin(guard, self._journal.audit.lines).routes(),
             *fleet.routes(),
             *viewing.routes(),
             *provenance.routes(),
@@ -694,9 +706,9 @@ class Server:
         stages = {"stream": self._stream.lag, STORE: self._loading.lag, "rollups": self._sets.lag}
         return stages | self._destinations.lags
 
-    def status(self) -> dict[str, Any]:
+    def status(self, most: int | None = None, search: str = "") -> dict[str, Any]:
         """
-        Return the answer of `metriclake status --json`.
+        Return the answer of `metriclake status --json`; with `most`, that many accounts which a text is in.
         """
         stages = {
             name: {"lag_seconds": round(lag, 3), "waiting": waiting} for name, (lag, waiting) in self._lags().items()
@@ -705,7 +717,7 @@ class Server:
         books = self.books()
         return {
             "stages": stages,
-            **books.as_json(),
+            **books.as_json(most, search),
             "pipeline": pipeline,
             "directory": _directory_state(self._configured.directory.state(), books),
             "rollups": [

@@ -16,7 +16,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from metriclake._errors import InvalidBody, MetriclakeError
-from metriclake.admin.session import check_admin
+from metriclake.admin.session import Guard
+from metriclake.admin.trail import Trail
+from metriclake.audit import Action
 from metriclake.deadletter import LetterState, WhichLetters
 from metriclake.problems import as_json
 
@@ -48,15 +50,17 @@ class LettersAdmin:
 
     def __init__(
         self,
-        admin_key: str,
+        guard: Guard,
         groups: Callable[[WhichLetters], Any],
         records: Callable[[WhichLetters, int, int], Any],
         restate: Callable[[WhichLetters, LetterState, int], Any],
+        trail: Trail,
     ) -> None:
         """
         Each callable returns an answer, or a slice of one, to be encoded as it is.
         """
-        self._key = admin_key
+        self._trail = trail
+        self._guard = guard
         self._groups = groups
         self._records = records
         self._restate = restate
@@ -101,7 +105,7 @@ class LettersAdmin:
         return await self._change(request, LetterState.DROPPED)
 
     async def _change(self, request: Request, state: LetterState) -> Response:
-        self._checked(request)
+        by = self._guard.check(request)
         try:
             body = _TERMS.decode(await request.body() or b"{}")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -114,10 +118,13 @@ class LettersAdmin:
             body.numbers,
             _states(dropped=body.dropped),
         )
+        action = Action.DROP if state is LetterState.DROPPED else Action.REDRIVE
+        facts = {name: value for name, value in msgspec.structs.asdict(body).items() if name != "after"}
+        await self._trail.note(request, by, action, facts, goes_on=body.after > 0)
         return as_json(await run_in_threadpool(self._restate, which, state, body.after))
 
     def _checked(self, request: Request) -> Mapping[str, str]:
-        check_admin(request, self._key)
+        self._guard.check(request)
         return request.query_params
 
 

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from metriclake._errors import InvalidBody
 from metriclake.admin.lake import Enough, clock, span
-from metriclake.admin.session import check_admin
+from metriclake.admin.session import Guard
 from metriclake.entry import Span
 from metriclake.problems import as_json
 
@@ -44,14 +44,14 @@ class RulesAdmin:
 
     def __init__(
         self,
-        admin_key: str,
+        guard: Guard,
         explain: Callable[[bytes], Any],
         preview: Callable[[str, str, Span, str, Enough], Any],
     ) -> None:
         """
         `explain` takes an event's JSON text, `preview` returns one slice; what they return is encoded as it is.
         """
-        self._key = admin_key
+        self._guard = guard
         self._explain = explain
         self._preview = preview
 
@@ -68,14 +68,14 @@ class RulesAdmin:
         """
         Tell what becomes of a domain event at every rule of its bus.
         """
-        check_admin(request, self._key)
+        self._guard.check(request)
         return as_json(await run_in_threadpool(self._explain, await request.body()))
 
     async def preview(self, request: Request) -> Response:
         """
         Run an edited file's rule over archived events, beside the rule in force.
         """
-        check_admin(request, self._key)
+        self._guard.check(request)
         try:
             terms = _TERMS.decode(await request.body())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
