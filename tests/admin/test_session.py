@@ -98,6 +98,8 @@ def test_the_page_asks_by_its_session() -> None:
 
     assert asked("GET", "/v1/admin/status", headers={**cookie, **PAGE}).json() == {"balanced": True}
     assert asked("GET", "/v1/admin/usage", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
+    assert asked("GET", "/v1/admin/session", headers={"Authorization": f"Bearer {KEY}"}).json() == {"by": "key"}
+    assert asked("GET", "/v1/admin/session", headers={**cookie, **PAGE}).json()["by"].startswith("session ")
     assert asked("GET", "/v1/admin/status", headers=PAGE).status_code == 401
 
 

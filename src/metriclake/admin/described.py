@@ -345,6 +345,15 @@ _PROVENANCE = Operation(
 _SESSION = (
     Operation(
         "/v1/admin/session",
+        "get",
+        "admin",
+        "Tell how whoever asks is known: by the key, or by which session",
+        key="adminKey",
+        answers={200: Answer("`by`, as the audit trail says it", schema={"type": "object"})},
+        problems=(401,),
+    ),
+    Operation(
+        "/v1/admin/session",
         "post",
         "admin",
         "Begin a session of the internal page, by the admin key; it is a cookie of that page alone",

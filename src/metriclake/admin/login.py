@@ -21,6 +21,7 @@ from metriclake._errors import InvalidBody, InvalidToken, OverLimit
 from metriclake.admin.session import COOKIE, PAGE_HEADER, SECONDS, Guard, is_of_page, named
 from metriclake.admin.trail import Trail
 from metriclake.audit import Action
+from metriclake.problems import as_json
 
 MOST_TRIES = 5
 WINDOW_SECONDS = 60.0
@@ -90,9 +91,16 @@ class Sessions:
         Return the routes.
         """
         return [
+            Route("/v1/admin/session", self.tell, methods=["GET"]),
             Route("/v1/admin/session", self.begin, methods=["POST"]),
             Route("/v1/admin/session", self.end, methods=["DELETE"]),
         ]
+
+    async def tell(self, request: Request) -> Response:
+        """
+        Tell how whoever asks is known.
+        """
+        return as_json({"by": self._guard.check(request)})
 
     async def begin(self, request: Request) -> Response:
         """

@@ -12,7 +12,8 @@ import { showCatalogue, showFleet } from "./fleet.js";
 import { showRules } from "./rules.js";
 import { showTenants } from "./tenants.js";
 
-const EVERY_MS = 2000;
+/** How often a part that changes by itself is asked again. */
+const EVERY_MS = { health: 2000, fleet: 60_000 };
 /** Where an answer takes long the page asks less often: so many times as long as it took lies between. */
 const PATIENCE = 10;
 const MOST_ACCOUNTS = 50;
@@ -27,6 +28,8 @@ const UNKEPT = "The browser kept no session: it does so over https, and at local
 
 let timer = 0;
 let last = null;
+/** What is known of the books, and whether it is wrong. */
+let verdict = ["", false];
 /** Whether the login is so fresh that a missing session is the browser's doing. */
 let fresh = false;
 
@@ -43,7 +46,7 @@ found("logout").addEventListener("click", async () => {
   await end();
   askForKey("Logged out.");
 });
-document.addEventListener("visibilitychange", () => place() === "health" && show());
+document.addEventListener("visibilitychange", () => place() in EVERY_MS && show());
 window.addEventListener("hashchange", arrive);
 arrive();
 
@@ -82,12 +85,12 @@ async function show() {
   const wanted = place();
   const began = performance.now();
   try {
-    const search = wanted === "health" ? found("account").value.trim() : "";
-    const status = await ask(`status?${new URLSearchParams({ most: wanted === "health" ? MOST_ACCOUNTS : 0, search })}`);
+    // The books of very many tenants take a while: only the part that shows them waits for them.
+    const status = wanted === "health" ? await books() : await ask("session");
     fresh = false;
     found("login").hidden = true;
     found("places").hidden = false;
-    say("verdict", status.balanced ? "The books balance." : "The books do not balance.", !status.balanced);
+    say("verdict", ...verdict);
     for (const section of document.querySelectorAll("[data-place]")) {
       section.hidden = section.id !== wanted;
     }
@@ -103,9 +106,16 @@ async function show() {
     }
     say("verdict", error.status ? error.message : "The server does not answer. Trying again …", true);
   }
-  if (wanted === "health") {
-    timer = setTimeout(show, Math.max(EVERY_MS, PATIENCE * (performance.now() - began)));
+  if (wanted in EVERY_MS) {
+    timer = setTimeout(show, Math.max(EVERY_MS[wanted], PATIENCE * (performance.now() - began)));
   }
+}
+
+/** Asks for the books, of which those accounts are shown that stand out, and says whether they balance. */
+async function books() {
+  const status = await ask(`status?${new URLSearchParams({ most: MOST_ACCOUNTS, search: found("account").value.trim() })}`);
+  verdict = [status.balanced ? "The books balance." : "The books do not balance.", !status.balanced];
+  return status;
 }
 
 function askForKey(why) {
