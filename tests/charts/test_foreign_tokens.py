@@ -117,3 +117,24 @@ def test_a_token_of_a_dashboard_opens_nothing_else(server: Running, routes: list
     heard = found.pop("/v1/stream")
     assert '"metrics":["findings","later","scans"]' in heard.text
     assert {path: answer.status_code for path, answer in found.items()} == dict.fromkeys(found, 403)
+
+
+def test_no_internal_route_takes_a_tenants_token(server: Running) -> None:
+    """
+    Each route of the admin key, by the server's own list, refuses every other key and token: 401, before it reads more.
+    """
+    document = server.client.get("/openapi.json").raise_for_status().json()
+    internal = [
+        (method, path.replace("{tenant}", "acme"))
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if {"adminKey": []} in operation["security"]
+    ]
+    session = {"Cookie": "metriclake_admin=1.2.3", "X-Metriclake-Page": "internal"}
+
+    assert {("get", "/v1/admin/audit"), ("post", "/v1/admin/view-as"), ("post", "/v1/admin/fleet")} <= set(internal)
+    for method, path in internal:
+        for bearer in (token(server), token(server, dashboards=("overview",)), server.keys.ingest, "x"):
+            headers = {"Authorization": f"Bearer {bearer}"}
+            assert server.client.request(method, path, headers=headers).status_code == 401, (method, path)
+        assert server.client.request(method, path, headers=session).status_code == 401, (method, path)
