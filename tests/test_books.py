@@ -116,13 +116,40 @@ def test_domain_events_are_no_account() -> None:
     assert books.domain_events == DomainEvents(accepted=2, in_flight=2)
 
 
+def test_what_stands_out_comes_first() -> None:
+    """
+    Of many accounts those that do not balance are listed first, then what waits; a text chooses among them.
+    """
+    counters = [
+        *(Delta(STREAM, f"t{number}", "m", counter, 1) for number in range(9) for counter in ("received", "laked")),
+        *(Delta(STORE, f"t{number}", "m", "stored", 1) for number in range(9) if number not in (5, 7)),
+    ]
+    books = build(counters, {}, 0, {("t5", "m"): 1})
+
+    def listed(most: int, search: str = "") -> tuple[list[str], int]:
+        accounts, matching = books.standing_out(most, search)
+        return [account.tenant for account in accounts], matching
+
+    assert listed(4) == (["t7", "t5", "t0", "t1"], 9)
+    assert listed(4, "T5") == (["t5"], 1)
+    assert listed(1, "M") == (["t7"], 9)
+    assert listed(0) == ([], 9)
+    said = books.as_json(1)
+    assert ([row["tenant"] for row in said["books"]], said["accounts"], said["totals"]["laked"]) == (["t7"], 9, 9)
+
+
 def test_shape_of_the_status() -> None:
     """
     The books read in `status --json` as the contract says.
     """
     books = build([Delta(STREAM, "acme", "m", "received", 1)], {("acme", "m"): 1}, 0, {})
 
+    nothing = dict.fromkeys(("held", "rejected", "laked", *(f"store_{name}" for name in STORE_COUNTERS)), 0)
     assert books.as_json() == {
+        "totals": {"received": 1, "in_flight": 1, **nothing},
+        "delivered": {},
+        "accounts": 1,
+        "matching": 1,
         "books": [
             {
                 "tenant": "acme", "metric": "m", "received": 1, "in_flight": 1, "held": 0, "rejected": 0, "laked": 0,

@@ -9,6 +9,7 @@ so that an equation that does not hold is news.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,6 +63,14 @@ class Account:
         here = self.received == self.in_flight + self.held + self.rejected + self.laked
         there = all(self.laked == sum(counters.values()) for counters in (self.store, *self.destinations.values()))
         return here and there
+
+    @property
+    def at_rest(self) -> bool:
+        """
+        Tell whether nothing of it waits, is held or is dead.
+        """
+        outside = (counters[name] for counters in self.destinations.values() for name in ("dead", "waiting"))
+        return not (self.in_flight or self.held or self.store["dead"] or self.store["waiting"] or any(outside))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +132,26 @@ class Books:
                     total[counter] += amount
         return totals
 
-    def as_json(self) -> dict[str, Any]:
+    def standing_out(self, most: int, search: str = "") -> tuple[list[Account], int]:
         """
-        Return the books in the shape of `status --json`.
+        Return so many accounts whose tenant or metric has a text, and how many there are of all these.
+
+        Those that do not balance come first, then those that are not at rest, then the others, each by name.
         """
+        text = search.lower()
+        found = [one for one in self.accounts if text in one.tenant.lower() or text in one.metric.lower()]
+        return heapq.nsmallest(most, found, key=lambda one: (one.balanced, one.at_rest)), len(found)
+
+    def as_json(self, most: int | None = None, search: str = "") -> dict[str, Any]:
+        """
+        Return the books in the shape of `status --json`, with all accounts, or with `most` that stand out.
+        """
+        accounts, matching = (self.accounts, len(self.accounts)) if most is None else self.standing_out(most, search)
         return {
+            "totals": self.totals,
+            "delivered": self.delivered,
+            "accounts": len(self.accounts),
+            "matching": matching,
             "books": [
                 {
                     "tenant": account.tenant,
@@ -140,7 +164,7 @@ class Books:
                     "store": dict(account.store),
                     "destinations": {name: dict(counters) for name, counters in account.destinations.items()},
                 }
-                for account in self.accounts
+                for account in accounts
             ],
             "domain_events": {
                 "accepted": self.domain_events.accepted,

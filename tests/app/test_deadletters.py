@@ -48,6 +48,7 @@ def test_dead_letters_are_listed_shown_redriven_and_dropped(tmp_path: Path) -> N
                 for params in ({"limit": "0"}, {"after": "x"}, {"numbers": "1,y"}, {"limit": "1000"})
             ]
             no_key = server.client.get("/v1/admin/deadletters").status_code
+            noted = server.client.get("/v1/admin/audit", headers=headers).json()["lines"]
             strange = server.client.post("/v1/admin/deadletters/drop", json={"number": 1}, headers=headers).status_code
         unknown = commands.run("deadletters", "redrive", "--destination", "other", *DATA, code=1)
         commands.run("deadletters", "drop", *DATA, code=2)
@@ -58,6 +59,10 @@ def test_dead_letters_are_listed_shown_redriven_and_dropped(tmp_path: Path) -> N
         status = commands.json("status", *DATA)
 
         assert sum(hooked.taken.values()) == 2
+    assert [(line["action"], line["by"], line["facts"]) for line in noted] == [
+        ("redrive", "key", {"reason": "422", "numbers": [1]}),
+        ("redrive", "key", {"numbers": [1]}),
+    ]
     assert dead["balanced"]
     assert 'metriclake_dead_letters{destination="hook"} 3.0' in metrics
     assert dead["failures"] == []

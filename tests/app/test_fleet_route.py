@@ -138,7 +138,7 @@ def test_the_catalogue_is_that_of_all_tenants(server: Running) -> None:
 
 def test_who_looks_as_a_tenant_leaves_a_line(server: Running) -> None:
     """
-    The admin key gets a token of one tenant, which the query API takes; the log names the tenant and no token.
+    The admin key gets a token of one tenant, which the query API takes; log and trail name the tenant, and no token.
     """
     headers = {"Authorization": f"Bearer {server.keys.admin}"}
     found = server.client.post("/v1/admin/view-as", json={"tenant": "globex"}, headers=headers).json()
@@ -153,9 +153,11 @@ def test_who_looks_as_a_tenant_leaves_a_line(server: Running) -> None:
         for body in ({"tenant": "a/../b"}, {}, {"tenant": "acme", "for": "ever"})
     ]
     log = (server.folder / "log").read_text(encoding="utf-8")
-    said = [json.loads(line) for line in log.splitlines() if "views as a tenant" in line]
+    said = [json.loads(line) for line in log.splitlines() if "noted in the audit trail" in line]
 
     assert seen["rows"] == [[1]]
     assert (refused, wrong) == ([401, 401, 401], [400, 400, 400])
-    assert [line["tenant"] for line in said] == ["globex"]
+    noted = server.client.get("/v1/admin/audit", headers=headers).json()["lines"]
+    assert [(line["action"], line["tenant"], line["by"]) for line in said] == [("view-as", "globex", "key")]
+    assert [(line["action"], line["tenant"], line["by"]) for line in noted] == [("view-as", "globex", "key")]
     assert found["token"] not in log

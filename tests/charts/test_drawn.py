@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +71,25 @@ def scale_of(chart: Locator) -> tuple[float, float]:
     (low, bottom), (high, top) = ticks[0], ticks[-1]
     unit = (bottom - top) / (high - low)
     return bottom + low * unit, unit
+
+
+def test_a_page_may_answer_itself(page: Visit) -> None:
+    """
+    With `getAnswer` no server is asked; of the column that is named, bars below zero go to the left of where it is.
+    """
+    asked = len(page.asked)
+    found = page.page.evaluate(Path(__file__).with_name("given.js").read_text("utf-8"))
+    up, rest, down = found["bars"]
+
+    assert (found["asked"], len(page.asked)) == (["m"], asked)
+    assert up["wide"] == pytest.approx(2 * down["wide"], abs=1)
+    assert down["from"] + down["wide"] == pytest.approx(up["from"], abs=1)
+    assert rest["wide"] == pytest.approx(down["wide"] / 2, abs=1)
+    assert up["colour"] == rest["colour"] != down["colour"]
+    assert found["head"] == ["Tenant", "Change"]
+    (pointed,) = found["pointed"]
+    assert (pointed["groups"], pointed["value"]) == ({"tenant": "down", "plan": None}, -10)
+    assert found["csv"].splitlines()[2] == "down,,10,20,-10"
 
 
 def tops(path: str) -> list[float]:

@@ -106,7 +106,7 @@ def test_no_route_takes_a_token_of_another_page(server: Running, routes: list[tu
 
 def test_a_token_of_a_dashboard_opens_nothing_else(server: Running, routes: list[tuple[str, str]]) -> None:
     """
-    With a token of one dashboard, other routes than questions and dashboards are refused, and so is another's question.
+    With a token of one dashboard its questions, its page and its stream are open; all else is refused.
     """
     bound = token(server, dashboards=("overview",))
     found = {path: call(server, method, path, bound) for method, path in routes}
@@ -114,4 +114,27 @@ def test_a_token_of_a_dashboard_opens_nothing_else(server: Running, routes: list
     assert found.pop("/v1/dashboards/{dashboard}").status_code == 200
     (asked,) = found.pop("/v1/query").json()["queries"].values()
     assert asked["status"] == 403
+    heard = found.pop("/v1/stream")
+    assert '"metrics":["findings","later","scans"]' in heard.text
     assert {path: answer.status_code for path, answer in found.items()} == dict.fromkeys(found, 403)
+
+
+def test_no_internal_route_takes_a_tenants_token(server: Running) -> None:
+    """
+    Each route of the admin key, by the server's own list, refuses every other key and token: 401, before it reads more.
+    """
+    document = server.client.get("/openapi.json").raise_for_status().json()
+    internal = [
+        (method, path.replace("{tenant}", "acme"))
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if {"adminKey": []} in operation["security"]
+    ]
+    session = {"Cookie": "metriclake_admin=1.2.3", "X-Metriclake-Page": "internal"}
+
+    assert {("get", "/v1/admin/audit"), ("post", "/v1/admin/view-as"), ("post", "/v1/admin/fleet")} <= set(internal)
+    for method, path in internal:
+        for bearer in (token(server), token(server, dashboards=("overview",)), server.keys.ingest, "x"):
+            headers = {"Authorization": f"Bearer {bearer}"}
+            assert server.client.request(method, path, headers=headers).status_code == 401, (method, path)
+        assert server.client.request(method, path, headers=session).status_code == 401, (method, path)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from metriclake._errors import JournalFull, JournalUnavailable, StaleSeal
+from metriclake.audit import AuditLine
 from metriclake.books import DOMAIN_EVENTS, STORE, STREAM, Delta
 from metriclake.entry import Announcement, Backfilling, Entry, EntryKind, Held, Position, Retried, Seal
 from metriclake.journal import Journal
@@ -619,6 +620,28 @@ class JournalContract(OpenedJournal):
             journal.identity, journal.read(partition, 0, 10), journal.unannounced(partition),
             journal.announcements(0, 10), journal.checkpoint("mail"), journal.pipeline(1), journal.books(STORE),
         )  # fmt: skip
+
+    def test_the_audit_trail_is_kept(self, tmp_path: Path) -> None:
+        """
+        Lines are numbered in their order, the newest is read first, and a reopened journal has them all.
+        """
+        before = self.open(tmp_path, QUOTA)
+        line = AuditLine(1_000, "redrive", "acme", "key", "10.0.0.1", "r-1", {"destination": "mail", "numbers": [1, 2]})
+        before.audit.note(line)
+        before.audit.note(replace(line, tenant="", facts={}))
+        before.close()
+
+        after = self.open(tmp_path, QUOTA)
+        after.audit.note(replace(line, action="drop"))
+        first, second, third = (
+            replace(line, number=1), replace(line, tenant="", facts={}, number=2),
+            replace(line, action="drop", number=3),
+        )  # fmt: skip
+        assert after.audit.lines(None, 10) == [third, second, first]
+        assert after.audit.lines(3, 1) == [second]
+        assert after.audit.lines(None, 10, "acme") == [third, first]
+        assert after.audit.lines(1, 10) == []
+        after.close()
 
     def test_offsets_go_on_after_all_was_trimmed(self, tmp_path: Path) -> None:
         """

@@ -15,6 +15,7 @@ import pytest
 
 from contracts.journal import JournalContract, events, metrics, next_seal, put
 from metriclake._errors import JournalUnavailable, NewerFormat, StaleSeal
+from metriclake.audit import AuditLine
 from metriclake.books import STORE
 from metriclake.entry import Entry, EntryKind, Position
 from metriclake.journal import SqliteJournal
@@ -264,3 +265,15 @@ def test_a_write_that_is_called_off_takes_nobody_with_it(tmp_path: Path) -> None
     assert here.result(30).offset == 1
     assert journal.append(events(3)).result(30).offset == 2
     journal.close()
+
+
+@pytest.mark.parametrize("change", ["UPDATE audit SET tenant = 'globex'", "DELETE FROM audit"])
+def test_the_audit_trail_is_only_appended_to(journal: SqliteJournal, change: str) -> None:
+    """
+    The file itself refuses to change or to forget a line.
+    """
+    journal.audit.note(AuditLine(1, "view-as", "acme", "key", "", ""))
+
+    with pytest.raises(JournalUnavailable, match="only appended to"):
+        journal.write(lambda connection: connection.execute(change)).result()
+    assert [line.tenant for line in journal.audit.lines(None, 10)] == ["acme"]

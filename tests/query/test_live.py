@@ -16,7 +16,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
-import jwt
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -24,12 +23,15 @@ from starlette.requests import Request
 
 from metriclake._errors import StoreError
 from metriclake.connection import Connections, Ended
-from metriclake.query import Live
+from metriclake.pipeline.dashboard_specs import DashboardSpec, TileSpec
+from metriclake.query import Dashboards, Live
 from metriclake.query import live as living
 from metriclake.query.streamed import Streamed
+from metriclake.store import TenantReader
+from metriclake.tokens import TenantClaims
 from patience import until
 from query.served import KEY, bearing, minted, served
-from query.test_query_routes import ACME, TOKENS, ends
+from query.test_query_routes import TOKENS
 
 JOURNAL = "0123abcd"
 PATIENCE = 0.5
@@ -71,6 +73,7 @@ class Place:
     loaded: Loaded
     client: httpx.Client
     connections: Connections
+    boards: dict[str, DashboardSpec]
 
     def deliver(self, number: int, **changed: Iterable[str]) -> None:
         """
@@ -137,6 +140,19 @@ class Heard:
         return [data["metric"] for _, data in events]
 
 
+def no_reader(_tenant: str) -> TenantReader:
+    """
+    Stand for a store that nothing here may ask.
+    """
+    raise AssertionError
+
+
+async def all_shown(_claims: TenantClaims) -> None:
+    """
+    Say of a token that it is bound to no dashboard.
+    """
+
+
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """
@@ -145,9 +161,14 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setattr(living, "_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(living, "_OF_TENANT", 3)
     loaded = Loaded()
-    live = Live(KEY, loaded.since, JOURNAL, 10, lambda: 10)
+    boards = {
+        "overview": DashboardSpec(tiles=[TileSpec(metric="uploads"), TileSpec(metric="builds")]),
+        "secret": DashboardSpec(tiles=[TileSpec(metric="secrets")]),
+    }
+    dashboards = Dashboards(no_reader, KEY, dict, lambda _tenant: {}, lambda: boards)
+    live = Live(KEY, loaded.since, JOURNAL, 10, lambda: 10, dashboards.shown)
     with served(live.routes(), live.close, PATIENCE) as (client, connections):
-        yield Place(live, loaded, client, connections)
+        yield Place(live, loaded, client, connections, boards)
         loaded.open.set()
 
 
@@ -194,6 +215,42 @@ def test_a_stream_is_of_the_metrics_that_are_allowed_and_asked_for(place: Place)
     headers = bearing(some)
     assert says(place.client.get("/v1/stream", params={"metric": "secrets"}, headers=headers), 403)
     assert says(place.client.get("/v1/stream", params={"metrics": "uploads"}, headers=headers), 400)
+
+
+def test_a_token_of_dashboards_hears_of_what_they_show(place: Place) -> None:
+    """
+    Their metrics and no other is told, what was missed too; another's cannot be asked for, nor those the token lacks.
+    """
+    bound = minted(dashboards=("overview", "gone"))
+    with place.listening(bound) as heard:
+        assert heard.next()[1]["metrics"] == ["builds", "uploads"]
+        place.deliver(11, acme={"secrets"})
+        place.deliver(12, acme={"secrets", "uploads"})
+        assert heard.metrics(1) == ["uploads"]
+        assert heard.last == f"{JOURNAL}-12"
+    with place.listening(bound, last=f"{JOURNAL}-10") as heard:
+        heard.next()
+        assert heard.metrics(1) == ["uploads"]
+    with place.listening(minted(dashboards=("overview",), metrics=("builds", "secrets"))) as heard:
+        assert heard.next()[1]["metrics"] == ["builds"]
+        place.deliver(13, acme={"secrets", "uploads"})
+        place.deliver(14, acme={"builds"})
+        assert heard.metrics(1) == ["builds"]
+
+    assert says(place.client.get("/v1/stream", params={"metric": "secrets"}, headers=bearing(bound)), 403)
+    with place.listening(minted(dashboards=())) as heard:
+        assert heard.next()[1]["metrics"] == []
+
+
+def test_a_changed_dashboard_counts_for_open_streams(place: Place) -> None:
+    """
+    What a dashboard shows is looked up when there is something to tell: a stream tells of what it shows by then.
+    """
+    with place.listening(minted(dashboards=("overview",))) as heard:
+        heard.next()
+        place.boards["overview"] = DashboardSpec(tiles=[TileSpec(metric="later")])
+        place.deliver(11, acme={"uploads", "later"})
+        assert heard.metrics(1) == ["later"]
 
 
 def test_the_last_event_of_an_object_has_its_id(place: Place) -> None:
@@ -371,13 +428,11 @@ def test_a_server_that_stops_ends_its_streams(place: Place) -> None:
 @pytest.mark.filterwarnings("ignore:The HMAC key is:jwt.warnings.InsecureKeyLengthWarning")
 def test_every_doubt_about_a_token_is_refused(place: Place) -> None:
     """
-    A token that is missing, forged, expired or bound to dashboards opens no stream; nor does one in the URL.
+    A token that is missing, forged, expired or another page's opens no stream; nor does one in the URL.
     """
     for make in TOKENS.values():
         assert says(place.client.get("/v1/stream", headers=bearing(make())), 401)
     assert says(place.client.get("/v1/stream", params={"metric": "x", "token": minted()}), 401)
-    bound = jwt.encode({**ACME, "exp": ends(60), "dashboards": ["default"]}, KEY)
-    assert says(place.client.get("/v1/stream", headers=bearing(bound)), 403)
     page = {**bearing(minted(origin="https://a.example")), "Origin": "https://b.example"}
     assert says(place.client.get("/v1/stream", headers=page), 403)
     assert place.client.head("/v1/stream", headers=bearing(minted())).status_code == 200
@@ -429,7 +484,7 @@ class _Client:
         """
         Begin a new server where the last has ended.
         """
-        self._live = Live(KEY, self.loaded.since, JOURNAL, self.number, lambda: 10)
+        self._live = Live(KEY, self.loaded.since, JOURNAL, self.number, lambda: 10, all_shown)
 
     def deliver(self, metrics: set[str]) -> None:
         """

@@ -26,7 +26,7 @@ from metriclake._errors import MetriclakeError
 from metriclake.pipeline.dashboard_specs import DashboardSpec, TileSpec
 from metriclake.problems import on_error, on_http_error
 from metriclake.query import AnswerCache, Dashboards, Declared, Desk, Query
-from metriclake.tokens import mint_tenant
+from metriclake.tokens import TenantClaims, mint_tenant
 from store.shelf import Shelf, event
 
 pytestmark = pytest.mark.engine
@@ -370,6 +370,24 @@ def test_a_token_of_dashboards_sees_no_other(ask: Ask) -> None:
     assert says(ask(path="/v1/dashboards/secrets", token=token), 403)
     assert says(ask(path="/v1/dashboards/none", token=token), 403)
     assert says(ask(path="/v1/dashboards/default", token=token), 403)
+
+
+@pytest.mark.usefixtures("app")
+def test_a_token_of_the_dashboard_of_everybody_is_shown_the_tenants_own_metrics(shelf: Shelf) -> None:
+    """
+    What the dashboard of everybody shows is made of the tenant's metrics, as far as the token allows them.
+    """
+    dashboards = Dashboards(shelf.reader, KEY, dict, lambda _tenant: {}, lambda: BOARDS)
+
+    def shown(tenant: str, names: set[str], metrics: frozenset[str] | None = None) -> set[str]:
+        found = asyncio.run(dashboards.shown(TenantClaims(tenant, FRESH, metrics, frozenset(names))))
+        return set(found or ())
+
+    assert shown("acme", {"default"}) == {"uploads"}
+    assert shown("globex", {"default"}) == {"uploads", "secrets"}
+    assert shown("globex", {"default"}, frozenset({"uploads"})) == {"uploads"}
+    assert shown("acme", {"default", "secrets"}) == {"uploads", "secrets"}
+    assert asyncio.run(dashboards.shown(TenantClaims("acme", FRESH))) is None
 
 
 def test_a_dashboard_is_described_for_the_tenant(ask: Ask) -> None:

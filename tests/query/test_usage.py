@@ -21,6 +21,19 @@ def accounts(usage: Usage) -> dict[str, dict[str, Any]]:
     return {account["tenant"]: account for account in usage.as_json()["tenants"]}
 
 
+def test_a_tenant_has_an_account_of_its_own() -> None:
+    """
+    One tenant's account is asked for without all others'; who has asked nothing has one of nothing.
+    """
+    usage = Usage(SINCE)
+    usage.ended("acme", Ending.ANSWERED)
+    usage.spent("acme", Spent(statements=1, rows=7, seconds=0.5))
+
+    assert {"tenant": "acme", **usage.of("acme")} == accounts(usage)["acme"]
+    assert (usage.of("acme")["engine_ms"], usage.of("globex")["questions"]) == (500.0, 0)
+    assert list(accounts(usage)) == ["acme"]
+
+
 def test_questions_are_counted_by_how_they_ended() -> None:
     """
     Each ending has its number, and what was read its rows, bytes and times.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from metriclake.store import Holding, holdings
+from metriclake.store import Holding, holdings, matching
 from metriclake.tiers import Stay, Tiers
 from store.shelf import Shelf, event
 
@@ -56,6 +56,23 @@ def test_each_tenant_is_listed_with_what_it_has(shelf: Shelf) -> None:
         Holding("b", ("uploads",), 1, ago["new"], ago["new"]),
     ]
     assert [[one.tenant for one in found] for found in slices[1:]] in ([["d"]], [["d"], []])
+
+
+def test_tenants_are_searched_by_a_part_of_their_ids(shelf: Shelf) -> None:
+    """
+    Upper and lower case are the same to a search, which goes on in slices as a list does; its signs mean themselves.
+    """
+    shelf.load(*(event(tenant, "1", time=NOW) for tenant in ("Acme", "acme-eu", "b%me", "globex", "zacme")), now=NOW)
+
+    def searched(text: str, after: str = "") -> tuple[list[str], str]:
+        found, following = holdings(shelf.engine, after, 2, text)
+        return [one.tenant for one in found], following
+
+    assert searched("ACME") == (["Acme", "acme-eu"], "acme-eu")
+    assert searched("ACME", "acme-eu") == (["zacme"], "")
+    assert searched("%me") == (["b%me"], "")
+    assert searched("' OR 1") == ([], "")
+    assert [matching(shelf.engine, text) for text in ("", "acme", "%", "x' OR 1")] == [5, 3, 1, 0]
 
 
 def test_an_empty_store_holds_nothing(shelf: Shelf) -> None:

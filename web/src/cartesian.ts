@@ -7,7 +7,7 @@
 import { area, curveLinear, curveMonotoneX, line, stack, stackOffsetDiverging } from "d3-shape";
 import { svg, svgText } from "./dom";
 import { along, type Box, type Drawing, type Place } from "./drawing";
-import { BEFORE, written, type Model } from "./model";
+import { BEFORE, groupsOf, written, type Model } from "./model";
 import { round, timeTicks, valueAxis, within, type Axis } from "./scale";
 import type { Series } from "./series";
 
@@ -397,9 +397,10 @@ function describe({ model, x }: Layout, place: number): Place {
     rows.push({ colour: "total", name: "Total", value: written(model, total) });
   }
   const time = new Date(model.times[place]!).toISOString();
+  const groups = model.series.length === 1 ? groupsOf(model, only!, place) : null;
   const value = model.series.length === 1 ? (only!.values[place] ?? null) : model.sums ? total : null;
 
-  return { x: x(place), y: TOP, title: model.places[place]!, rows, detail: { time, group: groupOf(model), value } };
+  return { x: x(place), y: TOP, title: model.places[place]!, rows, detail: { time, group: groupOf(model), groups, value } };
 }
 
 /** Returns which group a lone series is, null where it is none and where there are several. */

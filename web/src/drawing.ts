@@ -24,7 +24,13 @@ export interface Place {
   title: string;
   rows: TipRow[];
   /** What a click on it tells the page. */
-  detail: { time: string | null; group: string | null; value: number | null };
+  detail: {
+    time: string | null;
+    group: string | null;
+    /** The value of each dimension that it is grouped by. */
+    groups: Record<string, string | null> | null;
+    value: number | null;
+  };
 }
 
 export interface Drawing {

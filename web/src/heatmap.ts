@@ -4,7 +4,7 @@
 
 import { svg, svgText } from "./dom";
 import { fitted, type Box, type Drawing } from "./drawing";
-import { written, type Model } from "./model";
+import { groupsOf, written, type Model } from "./model";
 import { round, timeTicks, within } from "./scale";
 
 const BOTTOM = 24;
@@ -71,12 +71,13 @@ export function heatmap(model: Model, box: Box): Drawing {
       const { name, values } = rows[row]!;
       const value = values[column] ?? null;
       const time = model.times[column];
+      const groups = groupsOf(model, rows[row]!, column);
       return {
         x: left + (column + 0.5) * wide,
         y: row * tall,
         title: model.places[column]!,
         rows: [{ colour: "none", name: name || "Value", value: written(model, value) }],
-        detail: { time: time === undefined ? null : new Date(time).toISOString(), group: name || null, value },
+        detail: { time: time === undefined ? null : new Date(time).toISOString(), group: name || null, groups, value },
       };
     },
   };

@@ -5,7 +5,7 @@
 import { MetricChart } from "./metric-chart";
 import { MetricDashboard } from "./metric-dashboard";
 import { MetricValue } from "./metric-value";
-import { attempt, configure, Problem, Source, type Access, type GetToken } from "./source";
+import { attempt, configure, Problem, problemOf, Source, type Access, type GetAnswer, type GetToken } from "./source";
 
 for (const [name, element] of Object.entries({
   "metric-chart": MetricChart,
@@ -18,4 +18,7 @@ for (const [name, element] of Object.entries({
   }
 }
 
-export { attempt, configure, MetricChart, MetricDashboard, MetricValue, Problem, Source, type Access, type GetToken };
+export {
+  attempt, configure, MetricChart, MetricDashboard, MetricValue, Problem, problemOf, Source,
+  type Access, type GetAnswer, type GetToken,
+};

@@ -9,7 +9,7 @@ import { BEFORE, isEmpty, modelOf, tableRows, type Model } from "./model";
 import { Plot } from "./plot";
 import { rangeWords } from "./question";
 import { asCsv, asPng, asSvg, download, type Sheet } from "./save";
-import type { Source } from "./source";
+import type { Asks } from "./source";
 import { statePart } from "./states";
 import { chartSheet } from "./style";
 import { turn, whenIdle } from "./turn";
@@ -72,7 +72,7 @@ export class MetricChart extends MetricElement {
       : new Blob([new XMLSerializer().serializeToString(asSvg(sheet))], { type: "image/svg+xml" });
   }
 
-  protected ask(source: Source, question: Question): Promise<Answer> {
+  protected ask(source: Asks, question: Question): Promise<Answer> {
     return source.ask(question);
   }
 
@@ -81,6 +81,7 @@ export class MetricChart extends MetricElement {
     const decimals = this.getAttribute("decimals");
     const manner = {
       kind: this.shownAs(),
+      column: this.getAttribute("column"),
       title: this.#heading(),
       unit: this.getAttribute("unit"),
       decimals: decimals === null ? null : Number(decimals),
@@ -88,7 +89,7 @@ export class MetricChart extends MetricElement {
       slots: this.#slots,
     };
     // What did not change is not touched: no flicker, and a reader's selection stays.
-    const shown = JSON.stringify([manner.kind, manner.title, manner.unit, decimals, this.notation(), answer.columns, answer.rows]);
+    const shown = JSON.stringify([manner.kind, manner.column, manner.title, manner.unit, decimals, this.notation(), answer.columns, answer.rows]);
     if (shown === this.#drawn) {
       return;
     }

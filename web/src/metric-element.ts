@@ -5,7 +5,7 @@
 import { html } from "./dom";
 import type { Locale } from "./format";
 import { additive, overTime, readRange, usualInterval, usualLimit } from "./question";
-import { sourceOf, type GetToken, type Source } from "./source";
+import { Given, sourceOf, type Asks, type GetAnswer, type GetToken } from "./source";
 import { kindOf, passes, sentence, statePart } from "./states";
 import { tokens } from "./style";
 import { turn } from "./turn";
@@ -21,7 +21,7 @@ const SETTLE_MS = 400;
 const OF_QUESTION = [
   "metric", "measure", "aggregate", "range", "interval", "timezone", "group-by", "filters", "fill", "compare", "limit",
 ];
-const OF_LOOK = ["kind", "heading", "unit", "decimals", "locale", "good"];
+const OF_LOOK = ["kind", "column", "heading", "unit", "decimals", "locale", "good"];
 const OF_ACCESS = ["src", "token", "refresh"];
 
 export abstract class MetricElement extends HTMLElement {
@@ -31,8 +31,10 @@ export abstract class MetricElement extends HTMLElement {
   /** Whether an answer is on show. */
   protected shown = false;
   #question: Question | null = null;
-  #source: Source | null = null;
+  #source: Asks | null = null;
   #getToken: GetToken | null = null;
+  #given: Given | null = null;
+  #getAnswer: GetAnswer | null = null;
   #asked = 0;
   #failures = 0;
   #timer = 0;
@@ -69,6 +71,17 @@ export abstract class MetricElement extends HTMLElement {
     this.#changed();
   }
 
+  /** A callback that answers in the server's place; no token is asked for then. */
+  get getAnswer(): GetAnswer | null {
+    return this.#getAnswer;
+  }
+
+  set getAnswer(getAnswer: GetAnswer | null) {
+    this.#getAnswer = getAnswer;
+    this.#given = getAnswer && new Given(getAnswer);
+    this.#changed();
+  }
+
   // No properties: React and Vue would set what has a getter, in place of the attribute.
   protected shownAs(): Kind {
     return (this.getAttribute("kind") as Kind | null) ?? "line";
@@ -79,7 +92,7 @@ export abstract class MetricElement extends HTMLElement {
   }
 
   /** Puts the element under the lead of a dashboard, which says what to ask, whom and when. */
-  lead(source: Source, question: Question): void {
+  lead(source: Asks, question: Question): void {
     this.#led = true;
     this.#source = source;
     this.#question = question;
@@ -88,7 +101,7 @@ export abstract class MetricElement extends HTMLElement {
 
   connectedCallback(): void {
     // React and Vue may set a property before the element is defined: such a value hides the setter.
-    for (const name of ["question", "getToken"] as const) {
+    for (const name of ["question", "getToken", "getAnswer"] as const) {
       if (Object.hasOwn(this, name)) {
         const given = this[name];
         delete (this as Partial<this>)[name];
@@ -150,7 +163,7 @@ export abstract class MetricElement extends HTMLElement {
     }
   }
 
-  protected abstract ask(source: Source, question: Question): Promise<unknown>;
+  protected abstract ask(source: Asks, question: Question): Promise<unknown>;
   /** Shows an answer; may take several turns of the page for a large one. */
   protected abstract show(answer: unknown, question: Question): Promise<void> | void;
   protected abstract clear(): void;
@@ -209,7 +222,7 @@ export abstract class MetricElement extends HTMLElement {
       return;
     }
     const own = { src: this.getAttribute("src"), token: this.getAttribute("token"), getToken: this.#getToken };
-    const source = sourceOf(Object.fromEntries(Object.entries(own).filter(([, value]) => value)));
+    const source = this.#given ?? sourceOf(Object.fromEntries(Object.entries(own).filter(([, value]) => value)));
     if (source !== this.#source && this.#source) {
       this.#forget();
     }

@@ -10,7 +10,7 @@ import { meaning } from "./model";
 import { rangeWords, valueQuestions } from "./question";
 import { round } from "./scale";
 import { numberOf, seriesOf } from "./series";
-import type { Source } from "./source";
+import type { Asks } from "./source";
 import { valueSheet } from "./style";
 import type { Answer, Question } from "./wire";
 
@@ -48,7 +48,7 @@ export class MetricValue extends MetricElement {
     this.#head();
   }
 
-  protected async ask(source: Source, question: Question): Promise<Both> {
+  protected async ask(source: Asks, question: Question): Promise<Both> {
     const { total, course } = valueQuestions(question);
     const [one, many] = await Promise.all([source.ask(total), source.ask(course)]);
 

@@ -4,7 +4,7 @@
 
 import { timeFormat, valueFormat, words, type Locale, type TimeFormat, type ValueFormat } from "./format";
 import { additive, rangeWords } from "./question";
-import { numberOf, seriesOf, type Series } from "./series";
+import { NONE, numberOf, seriesOf, textOf, VALUE, type Series } from "./series";
 import type { Answer, Interval, Kind, Question } from "./wire";
 import { Zone } from "./zone";
 
@@ -17,6 +17,10 @@ export interface Model {
   /** What each place of a series is called: its interval, or its second group; one that is empty for a lone number. */
   places: string[];
   series: Series[];
+  /** The dimensions that series are grouped by; where two are crossed, the second is that of the places. */
+  dimensions: string[];
+  /** The value of the second of two crossed dimensions, by place; null where places are times. */
+  crossed: (string | null)[] | null;
   /** Places whose interval is not whole: the range begins or ends within. */
   partial: Set<number>;
   /** Whether values add up to a whole. */
@@ -33,6 +37,8 @@ export interface Model {
 
 export interface Manner {
   kind: Kind;
+  /** The column of the answer that is drawn. */
+  column?: string | null;
   title: string;
   unit: string | null;
   decimals: number | null;
@@ -52,31 +58,35 @@ const AGGREGATES: Record<string, string> = {
 export function modelOf(answer: Answer, question: Question, manner: Manner): Model {
   const zone = new Zone(question.timezone ?? "UTC");
   const moments = timeFormat(manner.locale, zone);
-  const unit = manner.unit ?? answer.columns.find(({ name }) => name === "value")?.unit ?? null;
+  const column = manner.column || VALUE;
+  const unit = manner.unit ?? answer.columns.find(({ name }) => name === column)?.unit ?? null;
   const { interval } = answer.meta;
   const crossed = manner.kind === "heatmap" && interval === "none";
-  const { times, series } = crossed ? { times: [], series: [] } : seriesOf(answer, question, manner.slots);
+  const { times, series } = crossed ? { times: [], series: [] } : seriesOf(answer, question, manner.slots, column);
   const ends = times.map((time) => zone.end(time, interval));
   const { growing, cut } = partial(times, ends, answer);
   for (const one of series.filter(({ name, before }) => name === "" && before !== null)) {
     one.name = "This period";
   }
-  const found = crossed ? across(answer, question) : { places: namesOf(times, ends, interval, growing, moments), series };
+  const found = crossed
+    ? across(answer, question)
+    : { places: namesOf(times, ends, interval, growing, moments), series, crossed: null };
 
   return {
     kind: manner.kind,
     interval,
     zone,
     times,
+    dimensions: question.group_by ?? [],
     ...found,
     partial: new Set([growing, cut].filter((index) => index >= 0)),
-    sums: additive(question),
+    sums: additive(question) && column === VALUE,
     whole: found.series.every(({ values }) => values.every((value) => value === null || Number.isInteger(value))),
     unit,
     values: valueFormat(unit, manner.locale, manner.decimals),
     moments,
-    head: { place: times.length > 0 ? "Time" : words(question.group_by?.at(crossed ? 1 : 0) ?? "all"), value: valueWords(question) },
-    label: `${manner.title}: ${meaning(question)}, ${rangeWords(question.range)}`,
+    head: { place: times.length > 0 ? "Time" : words(question.group_by?.at(crossed ? 1 : 0) ?? "all"), value: column === VALUE ? valueWords(question) : words(column) },
+    label: `${manner.title}: ${column === VALUE ? meaning(question) : words(column).toLowerCase()}, ${rangeWords(question.range)}`,
   };
 }
 
@@ -127,14 +137,16 @@ function namesOf(times: number[], ends: number[], interval: Interval, growing: n
 }
 
 /** Returns the series of two groups crossed: the first are the series, the second their places. */
-function across(answer: Answer, question: Question): { places: string[]; series: Series[] } {
+function across(answer: Answer, question: Question): Pick<Model, "places" | "series" | "crossed"> {
   const names = answer.columns.map(({ name }) => name);
   const [first = -1, second = -1] = (question.group_by ?? []).map((name) => names.indexOf(name));
-  const value = names.indexOf("value");
+  const value = names.indexOf(VALUE);
   const sums = new Map<string, number>();
+  const raw = new Map<string, string | null>();
   const cells = new Map<string, Map<string, number>>();
   for (const row of answer.rows) {
-    const [one, other] = [String(row[first] ?? "(none)"), String(row[second] ?? "(none)")];
+    const [one, other] = [textOf(row[first]) ?? NONE, textOf(row[second]) ?? NONE];
+    raw.set(`1 ${one}`, textOf(row[first])).set(`2 ${other}`, textOf(row[second]));
     const number = numberOf(row[value]);
     if (number !== null) {
       cells.set(one, (cells.get(one) ?? new Map<string, number>()).set(other, number));
@@ -145,10 +157,21 @@ function across(answer: Answer, question: Question): { places: string[]; series:
   const series = [...cells].map(([name, row]) => {
     const values = places.map((place) => row.get(place) ?? null);
     const weight = values.reduce<number>((sum, number) => sum + (number ?? 0), 0);
-    return { name, values, before: null, weight, colour: "series-0" };
+    return { name, groups: [raw.get(`1 ${name}`) ?? null], values, before: null, weight, colour: "series-0" };
   });
 
-  return { places, series: series.sort((a, b) => b.weight - a.weight) };
+  return {
+    places,
+    series: series.sort((a, b) => b.weight - a.weight),
+    crossed: places.map((name) => raw.get(`2 ${name}`) ?? null),
+  };
+}
+
+/** Returns the dimensions' values of a series, at a place of it; null where there are no groups. */
+export function groupsOf(model: Model, one: Series, place: number): Record<string, string | null> | null {
+  const values = model.crossed ? [...one.groups, model.crossed[place] ?? null] : one.groups;
+
+  return values.length === 0 ? null : Object.fromEntries(values.map((value, index) => [model.dimensions[index]!, value]));
 }
 
 /** Writes a value for close reading. */

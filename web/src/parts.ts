@@ -6,8 +6,9 @@ import { arc, pie } from "d3-shape";
 import { svg, svgText } from "./dom";
 import { along, fitted, type Box, type Drawing, type Place } from "./drawing";
 import { numberFormat } from "./intl";
-import { written, type Model } from "./model";
+import { groupsOf, written, type Model } from "./model";
 import { round } from "./scale";
+import { OTHER, type Series } from "./series";
 
 const ROW = 34;
 const BAR = 8;
@@ -54,35 +55,45 @@ export function donut(model: Model, box: Box): Drawing {
       const one = parts[place]!;
       const slice = slices[place]!;
       const [x, y] = ring.outerRadius(radius).centroid(slice);
-      return { x: cx + x, y: cy + y, ...part(model, one.name, one.values[0]!, whole, one.colour) };
+      return { x: cx + x, y: cy + y, ...part(model, one, whole, one.colour) };
     },
   };
 }
 
-/** Draws one bar a row, with its name above it: names may be long. */
+/** Draws one bar a row, with its name above it: names may be long. Bars below zero go to the left of where it is. */
 export function ranked(model: Model, box: Box): Drawing {
   const fitting = Math.max(1, Math.floor((box.height + 6) / ROW));
   const rows = model.series.slice(0, fitting);
   const whole = model.series.reduce((sum, { values }) => sum + Math.max(0, values[0] ?? 0), 0);
-  const most = Math.max(...model.series.map(({ values }) => values[0] ?? 0), 0);
+  const all = model.series.map(({ values }) => values[0] ?? 0);
+  const [least, most] = [Math.min(...all, 0), Math.max(...all, 0)];
+  const unit = most > least ? box.width / (most - least) : 0;
+  const zero = -least * unit;
   const picture = svg("svg", { class: "picture", width: box.width, height: box.height, "aria-hidden": "true" });
   const cursor = svg("g", { class: "cursor" });
   const marks = svg("g", { class: "marks" });
   const one = new Set(model.series.map(({ colour }) => colour.startsWith("series"))).has(true);
-  rows.forEach(({ name, colour, values }, index) => {
+  const colourOf = ({ name, colour, values }: Series) =>
+    !one || name === OTHER ? colour : (values[0] ?? 0) < 0 ? "series-1" : "series-0";
+  rows.forEach((row, index) => {
+    const { name, values } = row;
     const top = index * ROW;
     const value = values[0] ?? 0;
     const label = written(model, values[0]);
     const room = box.width - box.measure(label) * 1.15 - 20;
-    const wide = most > 0 ? (box.width * Math.max(0, value)) / most : 0;
-    const shown = one && colour !== "other" ? "series-0" : colour;
+    const wide = Math.max(Math.abs(value) * unit, BAR);
+    const x = round(Math.max(0, Math.min(value < 0 ? zero - wide : zero, box.width - wide)));
     marks.append(
       svgText(fitted(name, room / 1.1, box.measure), { class: "row-name", x: 0, y: top + 13 }),
       svgText(label, { class: "row-value", x: box.width, y: top + 13, "text-anchor": "end" }),
       svg("rect", { class: "track", x: 0, y: top + 19, width: box.width, height: BAR, rx: BAR / 2 }),
-      svg("rect", { class: `bar ${shown}`, x: 0, y: top + 19, width: round(Math.max(wide, BAR)), height: BAR, rx: BAR / 2 }),
+      svg("rect", { class: `bar ${colourOf(row)}`, x, y: top + 19, width: round(wide), height: BAR, rx: BAR / 2 }),
     );
   });
+  if (least < 0) {
+    const at = round(zero);
+    marks.append(svg("line", { class: "base", x1: at, x2: at, y1: 14, y2: rows.length * ROW }));
+  }
   picture.append(cursor, marks);
 
   return {
@@ -99,18 +110,21 @@ export function ranked(model: Model, box: Box): Drawing {
       cursor.replaceChildren(...(place === null ? [] : [svg("rect", band)]));
     },
     describe(place) {
-      const { name, values, colour } = rows[place]!;
-      return { x: box.width / 2, y: place * ROW + ROW, ...part(model, name, values[0] ?? 0, whole, colour) };
+      const row = rows[place]!;
+      return { x: box.width / 2, y: place * ROW + ROW, ...part(model, row, whole, colourOf(row)) };
     },
   };
 }
 
-function part(model: Model, name: string, value: number, whole: number, colour: string): Omit<Place, "x" | "y"> {
+function part(model: Model, one: Series, whole: number, colour: string): Omit<Place, "x" | "y"> {
+  const value = one.values[0] ?? 0;
   const rows = [{ colour, name: "", value: written(model, value) }];
   if (model.sums && whole > 0) {
     const share = numberFormat(undefined, { style: "percent", maximumFractionDigits: 1 }).format(value / whole);
     rows.push({ colour: "none", name: "Share", value: share });
   }
 
-  return { title: name || "All", rows, detail: { time: null, group: name || null, value } };
+  const detail = { time: null, group: one.name || null, groups: groupsOf(model, one, 0), value };
+
+  return { title: one.name || "All", rows, detail };
 }

@@ -5,11 +5,17 @@
 import { additive } from "./question";
 import type { Answer, Question } from "./wire";
 
+/** The column of an answer that is drawn where none is named. */
+export const VALUE = "value";
+
+/** What groups without a value are called. */
+export const NONE = "(none)";
+
 /** How many series have colours of their own. */
 export const MOST = 8;
 
 /** The server's name of the groups that are not among the largest. */
-const OTHER = "other";
+export const OTHER = "other";
 
 /** Values with an order of their own, worst first; series whose names are all among one list keep that order. */
 const LADDERS = [
@@ -24,6 +30,8 @@ const VERDICTS: Record<string, string> = {
 
 export interface Series {
   name: string;
+  /** The values of the dimensions that it is grouped by; null where an event lacks one. */
+  groups: (string | null)[];
   /** The name of a class that says its colour. */
   colour: string;
   /** One a time, or one alone where there are none; null where nothing is known. */
@@ -39,18 +47,25 @@ export interface Table {
   series: Series[];
 }
 
-/** Returns the series of an answer; `slots` are the colours that names had before, and gets those that are given. */
-export function seriesOf(answer: Answer, question: Question, slots: Map<string, number>): Table {
+/**
+ * Returns the series of an answer, of the values in one of its columns.
+ *
+ * `slots` are the colours that names had before, and gets those that are given.
+ */
+export function seriesOf(answer: Answer, question: Question, slots: Map<string, number>, column = VALUE): Table {
   const names = answer.columns.map(({ name }) => name);
-  const [timeAt, beforeAt] = [names.indexOf("time"), names.indexOf("previous")];
-  const valueAt = names.indexOf("value");
+  const [timeAt, beforeAt] = [names.indexOf("time"), column === VALUE ? names.indexOf("previous") : -1];
+  const valueAt = names.indexOf(column);
   const groups = (question.group_by ?? []).map((name) => names.indexOf(name));
-  const sums = additive(question);
+  const sums = additive(question) && column === VALUE;
   const times = new Map<number, number>();
   const rowsOf = new Map<string, Map<number, unknown[]>>();
+  const groupsOf = new Map<string, (string | null)[]>();
   for (const row of answer.rows) {
     const time = timeAt < 0 ? 0 : Date.parse(String(row[timeAt]));
-    const name = groups.map((at) => String(row[at] ?? "(none)")).join(" · ");
+    const own = groups.map((at) => textOf(row[at]));
+    const name = own.map((value) => value ?? NONE).join(" · ");
+    groupsOf.set(name, own);
     times.set(time, time);
     rowsOf.set(name, (rowsOf.get(name) ?? new Map<number, unknown[]>()).set(time, row));
   }
@@ -59,10 +74,16 @@ export function seriesOf(answer: Answer, question: Question, slots: Map<string, 
     ordered.map((time) => numberOf(rows.get(time)?.[at]) ?? (sums && timeAt >= 0 ? 0 : null));
   const all = [...rowsOf].map(([name, rows]) => {
     const values = read(rows, valueAt);
-    return { name, values, before: beforeAt < 0 ? null : read(rows, beforeAt), weight: weightOf(values, sums) };
+    const before = beforeAt < 0 ? null : read(rows, beforeAt);
+    return { name, groups: groupsOf.get(name)!, values, before, weight: weightOf(values, sums) };
   });
 
   return { times: timeAt < 0 ? [] : ordered, series: coloured(ranked(all, question), slots) };
+}
+
+/** Reads a dimension's value; null where the event has none. */
+export function textOf(value: unknown): string | null {
+  return value === null || value === undefined ? null : String(value);
 }
 
 /** Reads a value; large integers may come as text. */

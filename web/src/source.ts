@@ -41,6 +41,29 @@ export interface Access {
   embedder?: string | null;
 }
 
+/** Answers a question in the server's place: a callback of the page, which has the numbers from elsewhere. */
+export type GetAnswer = (question: Question) => Answer | Promise<Answer>;
+
+/** What an element asks, and what tells it of new data. */
+export interface Asks {
+  readonly stream: Pick<Stream, "alive" | "listen">;
+  ask(question: Question): Promise<Answer>;
+}
+
+/** Asks a callback of the page; nothing tells of new data. */
+export class Given implements Asks {
+  readonly stream = { alive: false, listen: () => () => undefined };
+  #getAnswer: GetAnswer;
+
+  constructor(getAnswer: GetAnswer) {
+    this.#getAnswer = getAnswer;
+  }
+
+  async ask(question: Question): Promise<Answer> {
+    return this.#getAnswer(question);
+  }
+}
+
 interface Waiting {
   question: Question;
   resolve: (answer: Answer) => void;
@@ -55,7 +78,7 @@ interface Line {
 }
 
 /** One server for one tenant. */
-export class Source {
+export class Source implements Asks {
   readonly root: URL;
   readonly stream: Stream;
   #token: string | null;

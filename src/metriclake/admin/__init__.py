@@ -7,19 +7,23 @@ from metriclake.admin.deadletters import LettersAdmin
 from metriclake.admin.described import described
 from metriclake.admin.fleet import FleetAdmin
 from metriclake.admin.lake import LakeAdmin
+from metriclake.admin.login import Sessions
 from metriclake.admin.provenance import ProvenanceAdmin
 from metriclake.admin.recount import RecountAdmin
 from metriclake.admin.replays import ReplaysAdmin
 from metriclake.admin.routes import Admin
 from metriclake.admin.rules import RulesAdmin
-from metriclake.admin.session import Sessions
+from metriclake.admin.session import Guard
 from metriclake.admin.tenants import TenantsAdmin
+from metriclake.admin.trail import AuditAdmin, Trail
 from metriclake.admin.viewing import ViewingAdmin
 
 __all__ = [
     "Admin",
+    "AuditAdmin",
     "BackfillAdmin",
     "FleetAdmin",
+    "Guard",
     "LakeAdmin",
     "LettersAdmin",
     "ProvenanceAdmin",
@@ -28,6 +32,7 @@ __all__ = [
     "RulesAdmin",
     "Sessions",
     "TenantsAdmin",
+    "Trail",
     "ViewingAdmin",
     "described",
 ]

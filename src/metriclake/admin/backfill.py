@@ -17,8 +17,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from metriclake.admin.lake import Enough, span
-from metriclake.admin.session import check_admin
+from metriclake.admin.session import Guard
 from metriclake.admin.terms import read_terms
+from metriclake.admin.trail import Trail
+from metriclake.audit import Action
 from metriclake.entry import Span
 from metriclake.problems import as_json
 
@@ -51,12 +53,13 @@ class BackfillAdmin:
     The admin route of one server's backfills.
     """
 
-    def __init__(self, admin_key: str, backfill: Callable[[BackfillTerms, Span, Enough], Any]) -> None:
+    def __init__(self, guard: Guard, backfill: Callable[[BackfillTerms, Span, Enough], Any], trail: Trail) -> None:
         """
         `backfill` returns one slice, to be encoded as it is.
         """
-        self._key = admin_key
+        self._guard = guard
         self._backfill = backfill
+        self._trail = trail
 
     def routes(self) -> list[BaseRoute]:
         """
@@ -68,8 +71,11 @@ class BackfillAdmin:
         """
         Run a metric's rule over a part of the archive.
         """
-        check_admin(request, self._key)
+        by = self._guard.check(request)
         terms = await read_terms(request, _TERMS)
         arrived = span(terms.start, terms.end)
+        if not terms.dry_run:
+            facts = {"metric": terms.metric, "from": terms.start, "to": terms.end, "destinations": terms.destinations}
+            await self._trail.note(request, by, Action.BACKFILL, facts, goes_on=bool(terms.after))
         until = time.monotonic() + _SLICE_SECONDS
         return as_json(await run_in_threadpool(self._backfill, terms, arrived, lambda: time.monotonic() >= until))

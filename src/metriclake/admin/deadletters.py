@@ -16,8 +16,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from metriclake._errors import MetriclakeError
-from metriclake.admin.session import check_admin
+from metriclake.admin.session import Guard
 from metriclake.admin.terms import read_terms
+from metriclake.admin.trail import Trail
+from metriclake.audit import Action
 from metriclake.deadletter import LetterState, WhichLetters
 from metriclake.problems import as_json
 
@@ -49,15 +51,17 @@ class LettersAdmin:
 
     def __init__(
         self,
-        admin_key: str,
+        guard: Guard,
         groups: Callable[[WhichLetters], Any],
         records: Callable[[WhichLetters, int, int], Any],
         restate: Callable[[WhichLetters, LetterState, int], Any],
+        trail: Trail,
     ) -> None:
         """
         Each callable returns an answer, or a slice of one, to be encoded as it is.
         """
-        self._key = admin_key
+        self._trail = trail
+        self._guard = guard
         self._groups = groups
         self._records = records
         self._restate = restate
@@ -102,7 +106,7 @@ class LettersAdmin:
         return await self._change(request, LetterState.DROPPED)
 
     async def _change(self, request: Request, state: LetterState) -> Response:
-        self._checked(request)
+        by = self._guard.check(request)
         body = await read_terms(request, _TERMS)
         which = WhichLetters(
             (body.destination,) if body.destination else (),
@@ -112,10 +116,13 @@ class LettersAdmin:
             body.numbers,
             _states(dropped=body.dropped),
         )
+        action = Action.DROP if state is LetterState.DROPPED else Action.REDRIVE
+        facts = {name: value for name, value in msgspec.structs.asdict(body).items() if name != "after"}
+        await self._trail.note(request, by, action, facts, goes_on=body.after > 0)
         return as_json(await run_in_threadpool(self._restate, which, state, body.after))
 
     def _checked(self, request: Request) -> Mapping[str, str]:
-        check_admin(request, self._key)
+        self._guard.check(request)
         return request.query_params
 
 

@@ -4,15 +4,17 @@ What the admin routes say about themselves in the OpenAPI document.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from metriclake.admin.backfill import BackfillTerms
 from metriclake.admin.deadletters import LettersTerms
 from metriclake.admin.lake import RetryTerms
+from metriclake.admin.login import LoginTerms
 from metriclake.admin.recount import RecountTerms
 from metriclake.admin.replays import ReplayTerms
 from metriclake.admin.rules import PreviewTerms
-from metriclake.admin.session import LoginTerms
 from metriclake.admin.viewing import ViewTerms
 from metriclake.openapi import Answer, Content, Example, Operation, Parameter
 
@@ -59,6 +61,8 @@ class Usage(msgspec.Struct):
 class Holds(msgspec.Struct):
     """
     What the store holds of one tenant: its metrics by name, how many rows, the first and the last time among them.
+
+    `name` is the directory's, and `cost` what its questions took since the start.
     """
 
     tenant: str
@@ -66,15 +70,42 @@ class Holds(msgspec.Struct):
     rows: int
     first_time: str
     last_time: str
+    name: str | None
+    cost: Took
 
 
 class Tenants(msgspec.Struct):
     """
-    A slice of the tenants, by name; `next` is empty at the end.
+    A slice of the tenants, by name; `next` is empty at the end, `matching` how many there are of all slices.
     """
 
     tenants: list[Holds]
     next: str
+    matching: int
+
+
+class Noted(msgspec.Struct):
+    """
+    A line of the audit trail: what was done, when, of which tenant, by whom, and what was asked for.
+    """
+
+    number: int
+    at: str
+    action: str
+    tenant: str | None
+    by: str
+    client: str
+    request_id: str
+    facts: dict[str, Any]
+
+
+class AuditLines(msgspec.Struct):
+    """
+    A slice of the audit trail; `next` is 0 at the end.
+    """
+
+    lines: list[Noted]
+    next: int
 
 
 _PAGE = {200: Answer("The page", "text/html", {"type": "string"})}
@@ -247,9 +278,13 @@ _TENANTS = (
         "admin",
         "List what the store holds of each tenant",
         key="adminKey",
-        parameters=(Parameter("after", "The tenant after which to go on: `next` of the slice before"),),
+        parameters=(
+            Parameter("after", "The tenant after which to go on: `next` of the slice before"),
+            Parameter("limit", "How many tenants at most, from 1 to 1000"),
+            Parameter("search", "Only tenants whose id has this text, in upper or lower case"),
+        ),
         answers={200: Answer("A slice of the answer, with `next` where to go on", schema=Tenants)},
-        problems=(401, 503),
+        problems=(400, 401, 503),
     ),
     Operation(
         "/v1/admin/tenants/{tenant}/export",
@@ -311,12 +346,21 @@ _PROVENANCE = Operation(
 _SESSION = (
     Operation(
         "/v1/admin/session",
+        "get",
+        "admin",
+        "Tell how whoever asks is known: by the key, or by which session",
+        key="adminKey",
+        answers={200: Answer("`by`, as the audit trail says it", schema={"type": "object"})},
+        problems=(401,),
+    ),
+    Operation(
+        "/v1/admin/session",
         "post",
         "admin",
         "Begin a session of the internal page, by the admin key; it is a cookie of that page alone",
         takes=(Content("application/json", LoginTerms, (Example("log in", {"key": "the admin key"}, 401),)),),
         answers={204: Answer("The session has begun", ())},
-        problems=(400, 401, 413),
+        problems=(400, 401, 413, 429, 503),
     ),
     Operation(
         "/v1/admin/session",
@@ -343,12 +387,28 @@ _VIEWING = (
         "/v1/admin/view-as",
         "post",
         "admin",
-        "Return a token of a tenant for 15 minutes, to see what it sees; a line in the log says so",
+        "Return a token of a tenant for 15 minutes, to see what it sees; a line in the audit trail says so",
         key="adminKey",
         takes=(Content("application/json", ViewTerms, (Example("as a tenant", {"tenant": "acme"}),)),),
         answers={200: Answer("`tenant`, `token`", schema={"type": "object"})},
-        problems=(400, 401, 413),
+        problems=(400, 401, 413, 503),
     ),
+)
+
+
+_AUDIT = Operation(
+    "/v1/admin/audit",
+    "get",
+    "admin",
+    "List what was done with the admin key, the newest first",
+    key="adminKey",
+    parameters=(
+        Parameter("before", "The line before which to go on: `next` of the slice before"),
+        Parameter("limit", "How many lines at most, 50 where it is not given"),
+        Parameter("tenant", "Only lines of this tenant"),
+    ),
+    answers={200: Answer("A slice of the lines, with `next` where to go on, 0 at the end", schema=AuditLines)},
+    problems=(400, 401, 503),
 )
 
 
@@ -363,8 +423,12 @@ def described() -> tuple[Operation, ...]:
             "admin",
             "Tell where every event is: the books, and how far each stage is behind",
             key="adminKey",
+            parameters=(
+                Parameter("most", "How many accounts at most: those that do not balance, or not at rest, come first"),
+                Parameter("search", "Only accounts whose tenant or metric has this text, in upper or lower case"),
+            ),
             answers={200: Answer("What `metriclake status --json` prints", schema={"type": "object"})},
-            problems=(401, 503),
+            problems=(400, 401, 503),
         ),
         Operation(
             "/v1/admin/usage",
@@ -377,6 +441,7 @@ def described() -> tuple[Operation, ...]:
         ),
         *_SESSION,
         *_VIEWING,
+        _AUDIT,
         _FLEET,
         _PROVENANCE,
         _RECOUNT,

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from metriclake.admin.session import check_admin
+from metriclake.admin.session import Guard
 from metriclake.problems import as_json
 
 
@@ -21,11 +21,11 @@ class FleetAdmin:
     The admin route of one server's fleet questions.
     """
 
-    def __init__(self, admin_key: str, ask: Callable[[bytes], dict[str, Any]]) -> None:
+    def __init__(self, guard: Guard, ask: Callable[[bytes], dict[str, Any]]) -> None:
         """
         `ask` takes a fleet question's JSON text and returns its answer.
         """
-        self._key = admin_key
+        self._guard = guard
         self._ask = ask
 
     def routes(self) -> list[BaseRoute]:
@@ -38,5 +38,5 @@ class FleetAdmin:
         """
         Answer a question over all tenants.
         """
-        check_admin(request, self._key)
+        self._guard.check(request)
         return as_json(await run_in_threadpool(self._ask, await request.body()))

@@ -18,8 +18,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from metriclake._errors import MetriclakeError
-from metriclake.admin.session import check_admin
+from metriclake.admin.session import Guard
 from metriclake.admin.terms import read_terms
+from metriclake.admin.trail import Trail
+from metriclake.audit import Action
 from metriclake.entry import Span, Which
 from metriclake.event import DropReason
 from metriclake.problems import as_json
@@ -54,16 +56,18 @@ class LakeAdmin:
 
     def __init__(
         self,
-        admin_key: str,
+        guard: Guard,
         check: Callable[[Span, str, Enough], Any],
         groups: Callable[[Which, str, Enough], Any],
         records: Callable[[Which, str, int, Enough], Any],
         retry: Callable[[Which, str, Mapping[str, Any], Enough], Any],
+        trail: Trail,
     ) -> None:
         """
         Each callable returns one slice of an answer, to be encoded as it is.
         """
-        self._key = admin_key
+        self._trail = trail
+        self._guard = guard
         self._check = check
         self._groups = groups
         self._records = records
@@ -110,14 +114,18 @@ class LakeAdmin:
         """
         Send refused records through the journal again.
         """
-        self._asked(request)
+        by = self._guard.check(request)
         body = await read_terms(request, _TERMS)
         which = Which(_reason(body.reason), body.tenant, span(body.start, body.end))
         terms = {"dry_run": body.dry_run, "again": body.again, "as_of": body.as_of}
+        if not body.dry_run:
+            facts = {"tenant": body.tenant, "reason": body.reason, "from": body.start, "to": body.end}
+            goes_on = bool(body.after)
+            await self._trail.note(request, by, Action.RETRY, {**facts, "again": body.again}, goes_on=goes_on)
         return as_json(await run_in_threadpool(self._retry, which, body.after, terms, clock()))
 
     def _asked(self, request: Request) -> Mapping[str, str]:
-        check_admin(request, self._key)
+        self._guard.check(request)
         return request.query_params
 
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from metriclake.admin.session import check_admin
+from metriclake.admin.session import Guard
 from metriclake.admin.terms import read_body
 from metriclake.problems import as_json
 
@@ -22,11 +22,11 @@ class ProvenanceAdmin:
     The admin route of one server's provenance.
     """
 
-    def __init__(self, admin_key: str, tell: Callable[[bytes], dict[str, Any]]) -> None:
+    def __init__(self, guard: Guard, tell: Callable[[bytes], dict[str, Any]]) -> None:
         """
         `tell` takes the JSON text of what is asked and returns the answer.
         """
-        self._key = admin_key
+        self._guard = guard
         self._tell = tell
 
     def routes(self) -> list[BaseRoute]:
@@ -39,5 +39,5 @@ class ProvenanceAdmin:
         """
         Tell where a point of a tenant's chart comes from.
         """
-        check_admin(request, self._key)
+        self._guard.check(request)
         return as_json(await run_in_threadpool(self._tell, await read_body(request)))

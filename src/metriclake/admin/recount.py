@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from metriclake.admin.lake import Enough, clock
-from metriclake.admin.session import check_admin
+from metriclake.admin.session import Guard
 from metriclake.admin.terms import read_terms
 from metriclake.problems import as_json
 from metriclake.recount import Moment
@@ -37,11 +37,11 @@ class RecountAdmin:
     The admin route of one server's recount.
     """
 
-    def __init__(self, admin_key: str, recount: Callable[[Moment | None, str, Enough], Any]) -> None:
+    def __init__(self, guard: Guard, recount: Callable[[Moment | None, str, Enough], Any]) -> None:
         """
         `recount` returns one slice, to be encoded as it is.
         """
-        self._key = admin_key
+        self._guard = guard
         self._recount = recount
 
     def routes(self) -> list[BaseRoute]:
@@ -54,6 +54,6 @@ class RecountAdmin:
         """
         Count a part of what the books count.
         """
-        check_admin(request, self._key)
+        self._guard.check(request)
         terms = await read_terms(request, _TERMS)
         return as_json(await run_in_threadpool(self._recount, terms.moment, terms.after, clock()))

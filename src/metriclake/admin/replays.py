@@ -14,8 +14,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from metriclake.admin.lake import span
-from metriclake.admin.session import check_admin
+from metriclake.admin.session import Guard
 from metriclake.admin.terms import read_terms
+from metriclake.admin.trail import Trail
+from metriclake.audit import Action
 from metriclake.entry import Span
 from metriclake.problems import as_json
 
@@ -43,18 +45,20 @@ class ReplaysAdmin:
 
     def __init__(
         self,
-        admin_key: str,
+        guard: Guard,
         begin: Callable[[str, Span, bool, bool], Any],
         listed: Callable[[], Any],
         stop: Callable[[str], Any],
+        trail: Trail,
     ) -> None:
         """
         `begin` takes a destination, a span, whether only to say how much it is, and whether duplicates are allowed.
         """
-        self._key = admin_key
+        self._guard = guard
         self._begin = begin
         self._listed = listed
         self._stop = stop
+        self._trail = trail
 
     def routes(self) -> list[BaseRoute]:
         """
@@ -69,17 +73,22 @@ class ReplaysAdmin:
         """
         Return all replays, and how far each is.
         """
-        check_admin(request, self._key)
+        self._guard.check(request)
         return as_json(await run_in_threadpool(self._listed))
 
     async def begin(self, request: Request) -> Response:
         """
         Begin a replay, say how much it would be, or end one.
         """
-        check_admin(request, self._key)
+        by = self._guard.check(request)
         body = await read_terms(request, _TERMS)
+        facts: dict[str, Any] = {"destination": body.destination}
         if body.stop:
+            await self._trail.note(request, by, Action.REPLAY_STOP, facts)
             return as_json(await run_in_threadpool(self._stop, body.destination))
         arrived = span(body.start, body.end)
+        if not body.dry_run:
+            facts = {**facts, "from": body.start, "to": body.end, "allow_duplicates": body.allow_duplicates}
+            await self._trail.note(request, by, Action.REPLAY, facts)
         begun = await run_in_threadpool(self._begin, body.destination, arrived, body.dry_run, body.allow_duplicates)
         return as_json(begun)

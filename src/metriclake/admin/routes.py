@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from metriclake.admin.session import check_admin
+from metriclake._errors import MetriclakeError
+from metriclake.admin.session import Guard
 from metriclake.assets import POLICY, SAFE, read_assets, send_asset
 from metriclake.problems import as_json, problem
 
@@ -23,12 +24,14 @@ class Admin:
     """
 
     def __init__(
-        self, admin_key: str, status: Callable[[], dict[str, Any]], usage: Callable[[], dict[str, Any]]
+        self, guard: Guard, status: Callable[[int | None, str], dict[str, Any]], usage: Callable[[], dict[str, Any]]
     ) -> None:
         """
         `status` returns the answer of `metriclake status --json`, `usage` what each tenant's questions took.
+
+        Of the books `status` returns so many accounts at most, whose names have a text.
         """
-        self._key = admin_key
+        self._guard = guard
         self._status = status
         self._usage = usage
         self._assets = read_assets("metriclake.admin")
@@ -63,12 +66,16 @@ class Admin:
         """
         Tell where every event is.
         """
-        check_admin(request, self._key)
-        return as_json(await run_in_threadpool(self._status))
+        self._guard.check(request)
+        most = request.query_params.get("most")
+        if most is not None and not (most.isdecimal() and most.isascii()):
+            raise MetriclakeError("`most` must be a whole number")
+        search = request.query_params.get("search", "")
+        return as_json(await run_in_threadpool(self._status, None if most is None else int(most), search))
 
     async def usage(self, request: Request) -> Response:
         """
         Tell what each tenant's questions took.
         """
-        check_admin(request, self._key)
+        self._guard.check(request)
         return as_json(await run_in_threadpool(self._usage))

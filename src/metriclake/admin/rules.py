@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from metriclake.admin.lake import Enough, clock, span
-from metriclake.admin.session import check_admin
+from metriclake.admin.session import Guard
 from metriclake.admin.terms import read_body, read_terms
 from metriclake.entry import Span
 from metriclake.problems import as_json
@@ -47,14 +47,14 @@ class RulesAdmin:
 
     def __init__(
         self,
-        admin_key: str,
+        guard: Guard,
         explain: Callable[[bytes], Any],
         preview: Callable[[str, str, Span, str, Enough], Any],
     ) -> None:
         """
         `explain` takes an event's JSON text, `preview` returns one slice; what they return is encoded as it is.
         """
-        self._key = admin_key
+        self._guard = guard
         self._explain = explain
         self._preview = preview
 
@@ -71,14 +71,14 @@ class RulesAdmin:
         """
         Tell what becomes of a domain event at every rule of its bus.
         """
-        check_admin(request, self._key)
+        self._guard.check(request)
         return as_json(await run_in_threadpool(self._explain, await read_body(request, _MOST_BYTES)))
 
     async def preview(self, request: Request) -> Response:
         """
         Run an edited file's rule over archived events, beside the rule in force.
         """
-        check_admin(request, self._key)
+        self._guard.check(request)
         terms = await read_terms(request, _TERMS, most=_MOST_BYTES)
         arrived = span(terms.start, terms.end)
         found = await run_in_threadpool(self._preview, terms.metric, terms.pipeline, arrived, terms.after, clock())

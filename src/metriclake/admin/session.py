@@ -3,7 +3,8 @@ Decide who may ask the internal routes: who bears the admin key, or the internal
 
 The page's session is a cookie that no script reads and no other site's page sends. It holds for some hours, and is
 signed with the admin key: another key ends every session. A page of the same site in another window can make the
-browser send it, so a request by cookie must also bear a header that only our own page's script sets.
+browser send it, so a request by cookie must also bear a header that only our own page's script sets, and come from our
+own origin.
 """
 
 from __future__ import annotations
@@ -14,13 +15,9 @@ import secrets
 import time
 from collections.abc import Callable
 
-import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
-from metriclake._errors import InvalidBody, InvalidToken
-from metriclake.admin.terms import read_body
+from metriclake._errors import InvalidToken
 from metriclake.tokens import check_bearer
 
 COOKIE = "metriclake_admin"
@@ -28,34 +25,66 @@ PAGE_HEADER = "x-metriclake-page"
 """Another origin's page cannot set it: the browser asks first, and is told that it may not."""
 
 SECONDS = 12 * 3600
-_PLACE = "/"
+_NAME_CHARACTERS = 8
 _SAME = (None, "same-origin", "none")
 
 
-class LoginTerms(msgspec.Struct, forbid_unknown_fields=True):
+class Guard:
     """
-    The body of a login.
+    What tells who may ask the internal routes of one server.
     """
 
-    key: str
+    def __init__(self, admin_key: str, clock: Callable[[], float] = time.time) -> None:
+        """
+        `clock` is in seconds since 1970.
+        """
+        self._key = admin_key
+        self._clock = clock
+        self._ended: dict[str, float] = {}
+
+    def check(self, request: Request) -> str:
+        """
+        Check that a request bears the admin key, or is the internal page's with a session. Raises InvalidToken.
+
+        Returns how it is known, as the audit trail says it: `key`, or `session` with the beginning of its name.
+        """
+        header = request.headers.get("authorization")
+        cookie = request.cookies.get(COOKIE)
+        if header is not None or cookie is None:
+            check_bearer(header, self._key, "admin key")
+            return "key"
+        if not is_of_page(request):
+            raise InvalidToken("the session of the internal page counts for requests of that page alone")
+        if not is_session(cookie, self._key, self._clock()) or cookie in self._ended:
+            raise InvalidToken("the session has ended: log in again with the admin key")
+        return named(cookie)
+
+    def begin(self, key: str) -> str:
+        """
+        Return a new session for whoever has the admin key. Raises InvalidToken.
+        """
+        check_bearer(f"Bearer {key}", self._key, "admin key")
+        return session(self._key, self._clock())
+
+    def end(self, text: str) -> None:
+        """
+        Let a session count no more: a copy of the cookie is worth nothing after a logout.
+
+        That is remembered until the session would have ended by itself, or the server stops.
+        """
+        now = self._clock()
+        self._ended = {one: ends for one, ends in self._ended.items() if ends > now}
+        if is_session(text, self._key, now):
+            self._ended[text] = now + SECONDS
 
 
-_TERMS = msgspec.json.Decoder(LoginTerms)
-
-
-def check_admin(request: Request, key: str) -> None:
+def is_of_page(request: Request) -> bool:
     """
-    Check that a request bears the admin key, or is the internal page's with a session. Raises InvalidToken.
+    Tell whether only our own page's script can have sent a request.
     """
-    header = request.headers.get("authorization")
-    cookie = request.cookies.get(COOKIE)
-    if header is not None or cookie is None:
-        check_bearer(header, key, "admin key")
-        return
-    if request.headers.get(PAGE_HEADER) is None or request.headers.get("sec-fetch-site") not in _SAME:
-        raise InvalidToken("the session of the internal page counts for requests of that page alone")
-    if not is_session(cookie, key, time.time()):
-        raise InvalidToken("the session has ended: log in again with the admin key")
+    origin = request.headers.get("origin")
+    ours = origin is None or origin.partition("://")[2] == request.headers.get("host")
+    return ours and PAGE_HEADER in request.headers and request.headers.get("sec-fetch-site") in _SAME
 
 
 def session(key: str, now: float) -> str:
@@ -68,7 +97,7 @@ def session(key: str, now: float) -> str:
 
 def is_session(text: str, key: str, now: float) -> bool:
     """
-    Tell whether this is a session that has not ended.
+    Tell whether this is a session that has not ended by itself.
     """
     said, _, signature = text.rpartition(".")
     if not hmac.compare_digest(signature.encode(), _signed(said, key).encode()):
@@ -76,62 +105,12 @@ def is_session(text: str, key: str, now: float) -> bool:
     return now < int(said.partition(".")[0])
 
 
+def named(text: str) -> str:
+    """
+    Return how a session is called in the audit trail: enough to tell it from others, and too little to be it.
+    """
+    return f"session {text.split('.')[1][:_NAME_CHARACTERS]}"
+
+
 def _signed(said: str, key: str) -> str:
     return hmac.new(key.encode(), b"internal page " + said.encode(), hashlib.sha256).hexdigest()
-
-
-class Sessions:
-    """
-    The routes by which the internal page logs in and out.
-    """
-
-    def __init__(self, admin_key: str, clock: Callable[[], float] = time.time) -> None:
-        """
-        `clock` is in seconds since 1970.
-        """
-        self._key = admin_key
-        self._clock = clock
-
-    def routes(self) -> list[BaseRoute]:
-        """
-        Return the routes.
-        """
-        return [
-            Route("/v1/admin/session", self.begin, methods=["POST"]),
-            Route("/v1/admin/session", self.end, methods=["DELETE"]),
-        ]
-
-    async def begin(self, request: Request) -> Response:
-        """
-        Begin a session for whoever has the admin key.
-
-        Only our own page's script can ask: another site could log its victim in as itself.
-        """
-        if request.headers.get(PAGE_HEADER) is None:
-            raise InvalidToken(f"a session is begun by the internal page: the header {PAGE_HEADER} is missing")
-        body = await read_body(request)
-        try:
-            terms = _TERMS.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidBody("a login is an object with `key`") from error
-        check_bearer(f"Bearer {terms.key}", self._key, "admin key")
-        answer = Response(status_code=204, headers={"Cache-Control": "no-store"})
-        answer.set_cookie(
-            COOKIE,
-            session(self._key, self._clock()),
-            max_age=SECONDS,
-            path=_PLACE,
-            secure=True,
-            httponly=True,
-            samesite="strict",
-        )
-        return answer
-
-    async def end(self, request: Request) -> Response:
-        """
-        Forget the session.
-        """
-        check_admin(request, self._key)
-        answer = Response(status_code=204, headers={"Cache-Control": "no-store"})
-        answer.delete_cookie(COOKIE, path=_PLACE, secure=True, httponly=True, samesite="strict")
-        return answer

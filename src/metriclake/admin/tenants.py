@@ -12,7 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from metriclake.admin.session import check_admin
+from metriclake._errors import MetriclakeError
+from metriclake.admin.session import Guard
+from metriclake.admin.trail import Trail
+from metriclake.audit import Action
 from metriclake.problems import as_json
 
 _SLICE_TENANTS = 1000
@@ -25,16 +28,20 @@ class TenantsAdmin:
 
     def __init__(
         self,
-        admin_key: str,
-        held: Callable[[str, int], dict[str, Any]],
+        guard: Guard,
+        held: Callable[[str, int, str], dict[str, Any]],
         export: Callable[[Request, str], Awaitable[Response]],
+        trail: Trail,
     ) -> None:
         """
-        `held` returns what is held of the next tenants after one; `export` answers a request for a tenant's rows.
+        `held` returns what is held of so many tenants after one, whose ids have a text.
+
+        `export` answers a request for a tenant's rows, `trail` notes it.
         """
-        self._key = admin_key
+        self._guard = guard
         self._held = held
         self._export = export
+        self._trail = trail
 
     def routes(self) -> list[BaseRoute]:
         """
@@ -49,12 +56,17 @@ class TenantsAdmin:
         """
         List what the store holds of each tenant: a slice of the answer, with `next` where to go on.
         """
-        check_admin(request, self._key)
-        return as_json(await run_in_threadpool(self._held, request.query_params.get("after", ""), _SLICE_TENANTS))
+        self._guard.check(request)
+        asked = request.query_params
+        limit = asked.get("limit", str(_SLICE_TENANTS))
+        if not limit.isdecimal() or not 0 < int(limit) <= _SLICE_TENANTS:
+            raise MetriclakeError(f"`limit` must be a number from 1 to {_SLICE_TENANTS}")
+        return as_json(await run_in_threadpool(self._held, asked.get("after", ""), int(limit), asked.get("search", "")))
 
     async def export(self, request: Request) -> Response:
         """
         Return a tenant's rows as a file.
         """
-        check_admin(request, self._key)
-        return await self._export(request, request.path_params["tenant"])
+        by, tenant = self._guard.check(request), request.path_params["tenant"]
+        await self._trail.note(request, by, Action.EXPORT, {"tenant": tenant})
+        return await self._export(request, tenant)

@@ -1,12 +1,11 @@
 """
 What the internal page asks to look around: the catalogue of all tenants, and a token to see what one of them sees.
 
-Whoever looks as a tenant leaves a line in the log.
+Whoever looks as a tenant leaves a line in the audit trail.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -17,12 +16,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from metriclake._errors import InvalidBody, MetriclakeError
-from metriclake.admin.session import check_admin
+from metriclake.admin.session import Guard
 from metriclake.admin.terms import read_body
+from metriclake.admin.trail import Trail
+from metriclake.audit import Action
 from metriclake.event import is_tenant_id
 from metriclake.problems import as_json
-
-_LOG = logging.getLogger(__name__)
 
 
 class ViewTerms(msgspec.Struct, forbid_unknown_fields=True):
@@ -41,13 +40,16 @@ class ViewingAdmin:
     The admin routes by which one looks around.
     """
 
-    def __init__(self, admin_key: str, catalogue: Callable[[], dict[str, Any]], mint: Callable[[str], str]) -> None:
+    def __init__(
+        self, guard: Guard, catalogue: Callable[[], dict[str, Any]], mint: Callable[[str], str], trail: Trail
+    ) -> None:
         """
         `catalogue` describes the metrics of all tenants, `mint` returns a short token for one tenant.
         """
-        self._key = admin_key
+        self._guard = guard
         self._catalogue = catalogue
         self._mint = mint
+        self._trail = trail
 
     def routes(self) -> list[BaseRoute]:
         """
@@ -62,14 +64,14 @@ class ViewingAdmin:
         """
         List the metrics of all tenants, and the measures that have drifted.
         """
-        check_admin(request, self._key)
+        self._guard.check(request)
         return as_json(await run_in_threadpool(self._catalogue))
 
     async def view(self, request: Request) -> Response:
         """
-        Return a token of a tenant, and say in the log that somebody looks as it.
+        Return a token of a tenant, once it is noted that somebody looks as it.
         """
-        check_admin(request, self._key)
+        by = self._guard.check(request)
         body = await read_body(request)
         try:
             terms = _TERMS.decode(body)
@@ -77,6 +79,5 @@ class ViewingAdmin:
             raise InvalidBody("a view is an object with `tenant`") from error
         if not is_tenant_id(terms.tenant):
             raise MetriclakeError("`tenant` is not a tenant id")
-        client = "" if request.client is None else request.client.host
-        _LOG.warning("the internal page views as a tenant", extra={"tenant": terms.tenant, "client": client})
+        await self._trail.note(request, by, Action.VIEW_AS, {"tenant": terms.tenant})
         return as_json({"tenant": terms.tenant, "token": self._mint(terms.tenant)})

@@ -7,6 +7,7 @@ No behaviour lives here. Arrows between stages are made of the callables that ar
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +32,7 @@ from metriclake.entry import Announcement, Entry, Position
 from metriclake.journal import SqliteJournal
 from metriclake.pipeline import LoadedPipeline
 from metriclake.pipeline.spec import size
-from metriclake.query import AnswerCache, Declared, Desk, Exports, Live, Turns, TurnTerms
+from metriclake.query import AnswerCache, Dashboards, Declared, Desk, Exports, Live, Turns, TurnTerms
 from metriclake.repeat import Repeat
 from metriclake.store import (
     READERS,
@@ -112,6 +113,13 @@ class Parts:
             turns=Turns(READERS, self._turn_terms),
         )
         opened.callback(self.desk.close)
+        self.dashboards = Dashboards(
+            self.reader,
+            self.keys.signing,
+            lambda: self.force.configured.declared,
+            self.attributes,
+            lambda: self.force.configured.loaded.pipeline.dashboards,
+        )
         self.exports = Exports(
             lambda tenant: ExportReader(self.engine, self.catalogue, tenant, tiers=self.loader.tiers),
             self.keys.signing,
@@ -124,6 +132,7 @@ class Parts:
             self.journal.identity,
             self._loaded(),
             lambda: self.connections.terms.most,
+            self.dashboards.shown,
         )
         files = raise_files()
         self.connections = Connections(lambda: self.force.configured.connection_terms(files), self.live.close)
@@ -212,6 +221,12 @@ class Parts:
         """
         bounds = self.force.configured.bounds(tenant)
         return TenantReader(self.engine, self.catalogue, tenant, bounds, self.loader.tiers, self.sets)
+
+    def attributes(self, tenant: str) -> Mapping[str, str]:
+        """
+        Return what the directory knows of a tenant.
+        """
+        return self.force.configured.attributes(tenant)
 
     def _turn_terms(self, tenant: str) -> TurnTerms:
         return self.force.configured.turn_terms(tenant)

@@ -38,9 +38,9 @@ class Status:
         """
         return [Route("/healthz", self._healthz), Route("/readyz", self._readyz)]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, most: int | None = None, search: str = "") -> dict[str, Any]:
         """
-        Return the answer of `metriclake status --json`.
+        Return the answer of `metriclake status --json`; with `most`, that many accounts which a text is in.
         """
         stages = {
             name: {"lag_seconds": round(lag, 3), "waiting": waiting} for name, (lag, waiting) in self._lags().items()
@@ -49,7 +49,7 @@ class Status:
         books = self._books()
         return {
             "stages": stages,
-            **books.as_json(),
+            **books.as_json(most, search),
             "pipeline": pipeline,
             "directory": _directory_state(self._parts.force.configured.directory.state(), books),
             "rollups": [

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
+from metriclake.audit import AuditLine
 from metriclake.books import Books, Delta
 from metriclake.deadletter import (
     DeadLetter,
@@ -137,6 +138,22 @@ class Deliveries(Protocol):
         """
 
 
+class AuditTrail(Protocol):
+    """
+    What was done with the admin key: appended to, never changed; safe from any thread.
+    """
+
+    def note(self, line: AuditLine) -> None:
+        """
+        Keep a line; durable when this returns.
+        """
+
+    def lines(self, before: int | None, limit: int, tenant: str | None = None) -> list[AuditLine]:
+        """
+        Return the newest lines before a number, or of all; at most `limit`, of one tenant where it is named.
+        """
+
+
 class Journal(Protocol):
     """
     The seam. Every method but `append` waits until what it did is durable; all are safe from any thread.
@@ -146,6 +163,12 @@ class Journal(Protocol):
     def identity(self) -> str:
         """
         Return the journal's own name, made when it was created: 8 hexadecimal digits.
+        """
+
+    @property
+    def audit(self) -> AuditTrail:
+        """
+        Return the audit trail.
         """
 
     @property

@@ -43,6 +43,8 @@ from metriclake.event import NO_TENANT
 from metriclake.journal import backfills, deliveries, recounts
 from metriclake.journal.counters import add, packed, total, unpacked
 from metriclake.journal.drain import Drain
+from metriclake.journal.sqlite_audit import TABLE as AUDIT_TABLE
+from metriclake.journal.sqlite_audit import SqliteAudit
 from metriclake.journal.sqlite_deliveries import SqliteDeliveries
 from metriclake.journal.waiting import Waiting
 from metriclake.recount import Snapshot
@@ -124,6 +126,7 @@ class SqliteJournal:
         self._waiting = Waiting()
         self._waiting_lock = threading.Lock()
         self.deliveries = SqliteDeliveries(self)
+        self.audit = SqliteAudit(self)
         try:
             with _mapped(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,6 +156,7 @@ class SqliteJournal:
         connection.execute(_MEANT)
         connection.executescript(backfills.TABLE)
         connection.executescript(deliveries.TABLES)
+        connection.executescript(AUDIT_TABLE)
         self._identity = self._meta(connection, "identity")
         connection.execute("DELETE FROM pipelines WHERE version NOT IN (SELECT version FROM seals WHERE announced = 0)")
         waiting = connection.execute("SELECT coalesce(sum(size), 0), max(offset) FROM entries").fetchone()

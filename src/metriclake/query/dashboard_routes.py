@@ -15,8 +15,8 @@ from starlette.routing import BaseRoute, Route
 from metriclake._errors import NotAllowed
 from metriclake.pipeline.dashboard_specs import DEFAULT, DashboardSpec
 from metriclake.problems import as_json, problem
-from metriclake.query.claims import claims_of
-from metriclake.query.dashboards import Permission, described
+from metriclake.query.claims import allowed_of, claims_of
+from metriclake.query.dashboards import Permission, described, metrics_of
 from metriclake.query.derived import derived
 from metriclake.query.plan import Units
 from metriclake.query.question import Question
@@ -77,6 +77,27 @@ class Dashboards:
         now = datetime.now(UTC)
         return lambda question: any(permission.allows(question, now) for permission in permissions)
 
+    async def shown(self, claims: TenantClaims) -> frozenset[str] | None:
+        """
+        Return the metrics that a token's dashboards show, None for a token that is bound to none.
+
+        It is asked at every change of a tenant's data: the store is not.
+        """
+        if claims.dashboards is None:
+            return None
+        configured = self._configured()
+        boards = [configured[name] for name in claims.dashboards if name in configured]
+        if DEFAULT in claims.dashboards and DEFAULT not in configured:
+            boards.append(await run_in_threadpool(self._of_known, claims))
+        return frozenset().union(*map(metrics_of, boards))
+
+    def _of_known(self, claims: TenantClaims) -> DashboardSpec:
+        """
+        Return the dashboard of everybody, made of what is remembered of the tenant's metrics.
+        """
+        known = self._reader(claims.tenant_id).known()
+        return derived(allowed_of(claims.metrics, known), self._units(), datetime.now(UTC))
+
     def _described(self, claims: TenantClaims, name: str) -> dict[str, object]:
         attributes = self._describe(claims.tenant_id)
         tenant = {
@@ -97,8 +118,7 @@ class Dashboards:
         if name != DEFAULT:
             return DashboardSpec()
         found = self._reader(claims.tenant_id).metrics()
-        allowed = {key: metric for key, metric in found.items() if claims.metrics is None or key in claims.metrics}
-        return derived(allowed, self._units(), datetime.now(UTC))
+        return derived(allowed_of(claims.metrics, found), self._units(), datetime.now(UTC))
 
     def _permission(self, claims: TenantClaims, name: str) -> Permission:
         configured = self._configured()

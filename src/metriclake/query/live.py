@@ -1,6 +1,9 @@
 """
 The live stream: "metric M has new data", as server-sent events, for one verified tenant each.
 
+A token that is bound to dashboards hears of the metrics that those show. Which these are is looked up whenever there
+is something to tell, so that a changed pipeline file counts at once.
+
 An event's id is the last loaded object that it speaks of, with the journal's name before it. A client that comes back
 with `Last-Event-ID` hears of what was loaded since, out of the store; where the id says nothing here, it is told to ask
 for everything again. What a slow client has not taken is remembered as names of metrics, each once.
@@ -12,7 +15,7 @@ import asyncio
 import logging
 import re
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -44,6 +47,8 @@ _HEADERS = {"X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
 """A proxy that gathers answers would hold the events back; nginx goes by the first of these."""
 
 Changed = Callable[[str, int], Iterable[str]]
+Shown = Callable[[TenantClaims], Awaitable[frozenset[str] | None]]
+"""Returns the metrics that a token's dashboards show, None for a token that is bound to none."""
 
 
 @dataclass(eq=False, slots=True)
@@ -73,7 +78,13 @@ class Live:
     """
 
     def __init__(
-        self, signing_key: str, changed: Changed, journal: str, number: int, connections: Callable[[], int]
+        self,
+        signing_key: str,
+        changed: Changed,
+        journal: str,
+        number: int,
+        connections: Callable[[], int],
+        shown: Shown,
     ) -> None:
         """
         Take what returns a tenant's metrics that have rows of objects after a number.
@@ -83,6 +94,7 @@ class Live:
         """
         self._signing_key = signing_key
         self._changed = changed
+        self._shown = shown
         self._journal = journal
         self._asking = CapacityLimiter(_ASKING)
         self._places = Places("streams", _OF_TENANT, lambda: max(1, connections() // 2))
@@ -134,8 +146,8 @@ class Live:
         """
         Open a stream.
         """
-        claims = claims_of(request, self._signing_key)
-        metrics = _metrics(request, claims)
+        claims = claims_of(request, self._signing_key, dashboards=True)
+        metrics = _metrics(request, claims, await self._shown(claims))
         if request.method == "HEAD":
             return Response(headers={"Cache-Control": "no-store", **_HEADERS}, media_type="text/event-stream")
         give_back = self._places.take(claims.tenant_id)
@@ -156,9 +168,10 @@ class Live:
 
     async def _events(self, listener: _Listener, claims: TenantClaims, last: str | None) -> AsyncGenerator[bytes, None]:
         number = listener.number
-        missed = await self._missed(listener, claims.tenant_id, number, last)
+        missed = await self._missed(listener, claims, number, last)
+        heard = _both(listener.metrics, await self._shown(claims))
         opened = {
-            "metrics": None if listener.metrics is None else sorted(listener.metrics),
+            "metrics": None if heard is None else sorted(heard),
             "expires": as_text(claims.expires),
         }
         yield f"retry: {_RETRY_MILLISECONDS}\n".encode() + _event("open", opened, None if missed else self._id(number))
@@ -178,12 +191,23 @@ class Live:
             if listener.pending:
                 names, number = list(listener.pending), listener.number
                 listener.pending.clear()
-                yield self._told(names, number)
+                told = await self._allowed(claims, names)
+                if told:
+                    yield self._told(told, number)
                 await asyncio.sleep(_PAUSE_SECONDS)
             elif not await _woken(listener.wake, min(left, _BEAT_SECONDS)):
                 yield b": beat\n\n"
 
-    async def _missed(self, listener: _Listener, tenant: str, number: int, last: str | None) -> list[str] | str:
+    async def _allowed(self, claims: TenantClaims, names: Iterable[str]) -> list[str]:
+        """
+        Return those of metrics that a token's dashboards show.
+        """
+        shown = await self._shown(claims)
+        return [name for name in names if shown is None or name in shown]
+
+    async def _missed(
+        self, listener: _Listener, claims: TenantClaims, number: int, last: str | None
+    ) -> list[str] | str:
         """
         Return the metrics that have got data since a client's last event; text where that cannot be said, and why.
         """
@@ -195,11 +219,12 @@ class Live:
         if int(match[2]) == number:
             return []
         try:
-            found = await run_sync(self._changed, tenant, int(match[2]), limiter=self._asking)
+            found = await run_sync(self._changed, claims.tenant_id, int(match[2]), limiter=self._asking)
         except MetriclakeError as error:
-            _LOG.warning("a stream could not be continued", extra={"tenant": tenant, "error": str(error)})
+            _LOG.warning("a stream could not be continued", extra={"tenant": claims.tenant_id, "error": str(error)})
             return "what is new since the last event could not be found out: ask for everything again"
-        return sorted(name for name in found if listener.metrics is None or name in listener.metrics)
+        names = sorted(name for name in found if listener.metrics is None or name in listener.metrics)
+        return await self._allowed(claims, names)
 
     def _told(self, names: list[str], number: int) -> bytes:
         """
@@ -213,17 +238,28 @@ class Live:
         return f"{self._journal}-{number}"
 
 
-def _metrics(request: Request, claims: TenantClaims) -> frozenset[str] | None:
+def _metrics(request: Request, claims: TenantClaims, shown: frozenset[str] | None) -> frozenset[str] | None:
     """
     Return the metrics that a stream is of: those asked for, or all that the token allows.
+
+    What `shown` lacks, which the token's dashboards show, cannot be asked for. Raises NotAllowed.
     """
     unknown = [key for key in request.query_params if key != "metric"]
     if unknown:
         faults = (Fault(key[:60], "is not a parameter of a stream", "`metric` is the only one") for key in unknown)
         raise InvalidQuestion(tuple(faults))
     asked = request.query_params.getlist("metric")
-    check_metrics(claims.metrics, asked)
+    check_metrics(_both(claims.metrics, shown), asked)
     return frozenset(asked) if asked else claims.metrics
+
+
+def _both(some: frozenset[str] | None, others: frozenset[str] | None) -> frozenset[str] | None:
+    """
+    Return the metrics that are in both; None has all.
+    """
+    if some is None or others is None:
+        return others if some is None else some
+    return some & others
 
 
 def _event(kind: str, data: Any, id_: str | None = None) -> bytes:

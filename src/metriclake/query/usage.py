@@ -137,6 +137,13 @@ class Usage:
         with self._lock:
             self._others.add(self._accounts.pop(tenant, _Account()))
 
+    def of(self, tenant: str) -> dict[str, Any]:
+        """
+        Return a tenant's account, one of nothing where it has none of its own.
+        """
+        with self._lock:
+            return self._accounts.get(tenant, _Account()).as_json()
+
     def as_json(self) -> dict[str, Any]:
         """
         Return every account, the one that took most of the engine's time first.

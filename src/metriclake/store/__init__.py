@@ -9,7 +9,7 @@ from metriclake.store.engine import EXPORTERS, READERS, Engine, fsync_folder
 from metriclake.store.export import ExportReader, Extract
 from metriclake.store.fleet import FleetReader, FleetSelection, FleetView
 from metriclake.store.formats import ArrowFormat, CsvFormat, Format, NdjsonFormat, ParquetFormat
-from metriclake.store.holdings import Holding, holdings
+from metriclake.store.holdings import Holding, holdings, matching
 from metriclake.store.load import Arrival, Loader, Outcome
 from metriclake.store.reader import Origin, TenantReader
 from metriclake.store.recounted import RowCount
@@ -72,5 +72,6 @@ __all__ = [
     "Term",
     "fsync_folder",
     "holdings",
+    "matching",
     "prepare",
 ]

@@ -28,17 +28,18 @@ class Holding:
     last: datetime
 
 
-def holdings(engine: Engine, after: str, limit: int) -> tuple[list[Holding], str]:
+def holdings(engine: Engine, after: str, limit: int, search: str = "") -> tuple[list[Holding], str]:
     """
     Return what is held of the next tenants after one, by name; and where to go on, empty at the end.
 
-    Rows beyond their retention are left out, and tenants that have no others.
+    With `search` only of those whose name has this text, in upper or lower case. Rows beyond their retention are left
+    out, and tenants that have no others.
     """
     statement = Statement()
     tenants = _read(
         engine,
         f"SELECT DISTINCT tenant FROM {DATABASE}.activity WHERE tenant > {statement.bind(after)}"
-        f" ORDER BY tenant LIMIT {statement.bind(limit, 'UInt64')}",
+        f" AND {_named(statement, search)} ORDER BY tenant LIMIT {statement.bind(limit, 'UInt64')}",
         statement,
     )
     if not tenants:
@@ -49,12 +50,27 @@ def holdings(engine: Engine, after: str, limit: int) -> tuple[list[Holding], str
         engine,
         "SELECT tenant, arraySort(groupUniqArray(metric)), count(), min(time), max(time)"
         f" FROM {DATABASE}.metrics WHERE tenant > {statement.bind(after)} AND tenant <= {statement.bind(last)}"
+        f" AND {_named(statement, search)}"
         " AND toUnixTimestamp64Micro(time) > toUnixTimestamp64Micro(now64(6)) - toInt64(retention) * 1000000"
         " GROUP BY tenant ORDER BY tenant",
         statement,
     )
     held = [Holding(tenant, tuple(metrics), rows, first, last) for tenant, metrics, rows, first, last in found]
     return held, last if len(tenants) == limit else ""
+
+
+def matching(engine: Engine, search: str = "") -> int:
+    """
+    Return of how many tenants there has ever been an event; with `search`, of those whose name has this text.
+    """
+    statement = Statement()
+    sql = f"SELECT uniqExact(tenant) FROM {DATABASE}.activity WHERE {_named(statement, search)}"
+    ((found,),) = _read(engine, sql, statement)
+    return int(found)
+
+
+def _named(statement: Statement, search: str) -> str:
+    return f"positionCaseInsensitive(tenant, {statement.bind(search)}) > 0" if search else "1"
 
 
 def _read(engine: Engine, sql: str, statement: Statement) -> list[tuple[Any, ...]]:

@@ -5,30 +5,48 @@
  * kept nowhere here. Every request bears a header that no other origin's page can send.
  */
 
-import { element, found, number, say, table, words } from "./parts.js";
+import { element, found, many, number, say, table, words } from "./parts.js";
 import { ask, begin, end } from "./session.js";
+import { showAudit } from "./audit.js";
 import { showCatalogue, showFleet } from "./fleet.js";
 import { showRules } from "./rules.js";
 import { showTenants } from "./tenants.js";
 
-const EVERY_MS = 2000;
+/** How often a part that changes by itself is asked again. */
+const EVERY_MS = { health: 2000, fleet: 60_000 };
+/** Where an answer takes long the page asks less often: so many times as long as it took lies between. */
+const PATIENCE = 10;
+const MOST_ACCOUNTS = 50;
 const STORE = ["stored", "duplicate", "conflict", "expired", "deleted", "dead", "waiting"];
 const DELIVERY = ["delivered", "dead", "waiting", "not_mapped"];
 const STREAM = ["received", "in_flight", "held", "rejected", "laked"];
-const PLACES = { health: showHealth, tenants: showTenants, fleet: showFleet, rules: showRules, catalogue: showCatalogue };
+const PLACES = {
+  health: showHealth, tenants: showTenants, fleet: showFleet, rules: showRules, catalogue: showCatalogue, audit: showAudit,
+};
+
+const UNKEPT = "The browser kept no session: it does so over https, and at localhost. Open this page there.";
 
 let timer = 0;
 let last = null;
+/** What is known of the books, and whether it is wrong. */
+let verdict = ["", false];
+/** Whether the login is so fresh that a missing session is the browser's doing. */
+let fresh = false;
 
 found("login").addEventListener("submit", (event) => {
   event.preventDefault();
   logIn(found("key").value.trim());
 });
+found("filter").addEventListener("submit", (event) => event.preventDefault());
+found("account").addEventListener("input", () => {
+  clearTimeout(timer);
+  timer = setTimeout(show, 300);
+});
 found("logout").addEventListener("click", async () => {
   await end();
   askForKey("Logged out.");
 });
-document.addEventListener("visibilitychange", () => place() === "health" && show());
+document.addEventListener("visibilitychange", () => place() in EVERY_MS && show());
 window.addEventListener("hashchange", arrive);
 arrive();
 
@@ -46,11 +64,12 @@ function arrive() {
 async function logIn(key) {
   const answer = await begin(key);
   found("key").value = "";
-  if (answer.ok) {
-    show();
-  } else {
+  if (!answer.ok) {
     askForKey((await answer.json()).detail);
+    return;
   }
+  fresh = true;
+  show();
 }
 
 function place() {
@@ -64,11 +83,14 @@ async function show() {
     return;
   }
   const wanted = place();
+  const began = performance.now();
   try {
-    const status = await ask("status");
+    // The books of very many tenants take a while: only the part that shows them waits for them.
+    const status = wanted === "health" ? await books() : await ask("session");
+    fresh = false;
     found("login").hidden = true;
     found("places").hidden = false;
-    say("verdict", status.balanced ? "The books balance." : "The books do not balance.", !status.balanced);
+    say("verdict", ...verdict);
     for (const section of document.querySelectorAll("[data-place]")) {
       section.hidden = section.id !== wanted;
     }
@@ -78,14 +100,22 @@ async function show() {
     await PLACES[wanted](status);
   } catch (error) {
     if (error.status === 401) {
-      askForKey(error.message);
+      askForKey(fresh ? UNKEPT : error.message);
+      fresh = false;
       return;
     }
     say("verdict", error.status ? error.message : "The server does not answer. Trying again …", true);
   }
-  if (wanted === "health") {
-    timer = setTimeout(show, EVERY_MS);
+  if (wanted in EVERY_MS) {
+    timer = setTimeout(show, Math.max(EVERY_MS[wanted], PATIENCE * (performance.now() - began)));
   }
+}
+
+/** Asks for the books, of which those accounts are shown that stand out, and says whether they balance. */
+async function books() {
+  const status = await ask(`status?${new URLSearchParams({ most: MOST_ACCOUNTS, search: found("account").value.trim() })}`);
+  verdict = [status.balanced ? "The books balance." : "The books do not balance.", !status.balanced];
+  return status;
 }
 
 function askForKey(why) {
@@ -116,9 +146,14 @@ async function showHealth(status) {
     ["stage", "waiting", "seconds behind"],
     Object.entries(status.stages).map(([name, stage]) => [name, stage.waiting, stage.lag_seconds]),
   );
-  showDestinations(status.books);
+  showDestinations(status.delivered);
   const events = status.domain_events;
   table("events", Object.keys(events).map(words), [Object.values(events)]);
+  say("accounts", status.matching > status.books.length
+    ? `${number.format(status.books.length)} of ${number.format(status.matching)} accounts: what does not balance and what waits comes first.`
+    : `${many(status.matching, "account")}.`);
+  const all = (name) => status.totals[name];
+  table("totals", [...STREAM.map(words), ...STORE], [[...STREAM.map(all), ...STORE.map((name) => all(`store_${name}`))]]);
   table(
     "books",
     ["tenant", "metric", ...STREAM.map(words), ...STORE],
@@ -150,16 +185,14 @@ async function reasons() {
 }
 
 /** Shows what became of each destination's metric events: the sums of its books. */
-function showDestinations(books) {
-  const sums = new Map();
-  for (const row of books) {
-    for (const [name, counters] of Object.entries(row.destinations)) {
-      const sum = sums.get(name) ?? DELIVERY.map(() => 0);
-      sums.set(name, sum.map((amount, index) => amount + counters[DELIVERY[index]]));
-    }
-  }
-  found("outside").hidden = sums.size === 0;
-  table("destinations", ["destination", ...DELIVERY.map(words)], [...sums].map(([name, sum]) => [name, ...sum]));
+function showDestinations(delivered) {
+  const sums = Object.entries(delivered);
+  found("outside").hidden = sums.length === 0;
+  table(
+    "destinations",
+    ["destination", ...DELIVERY.map(words)],
+    sums.map(([name, sum]) => [name, ...DELIVERY.map((counter) => sum[counter])]),
+  );
 }
 
 /** Shows dead letters by what they have in common, each with a button that has them tried again. */

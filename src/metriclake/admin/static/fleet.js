@@ -1,62 +1,127 @@
 /**
- * Questions over all tenants, and the catalogue of all.
+ * Questions over all tenants, drawn by the charts that customers see; and the catalogue of all.
  */
 
-import { bar, element, found, moment, say, table } from "./parts.js";
+import { problemOf } from "../assets/metriclake.js";
+
+import { element, found, many, moment, say, table } from "./parts.js";
 import { ask } from "./session.js";
 
 const ROWS = "(events)";
+const MOST_TENANTS = 20;
+const STEPS = { "24h": "hour", "7d": "day", "30d": "day", "90d": "day", "365d": "week" };
+const [ROW_HEIGHT, LEAST_HEIGHT] = [34, 120];
+const LISTS = ["top", "movers"];
+const asking = new Map();
 let metrics = [];
 
-found("metric").addEventListener("change", offerMeasures);
+found("metric").addEventListener("change", () => {
+  offerMeasures();
+  answer();
+});
+found("measure").addEventListener("change", () => {
+  found("aggregate").disabled = found("measure").value === ROWS;
+  answer();
+});
+for (const name of ["aggregate", "range"]) {
+  found(name).addEventListener("change", answer);
+}
 found("question").addEventListener("submit", (event) => {
   event.preventDefault();
   answer();
 });
+found("charts").addEventListener("metric-loaded", ({ target, detail }) => heard(target, detail.answer));
+found("charts").addEventListener("metric-error", ({ detail }) => say("asked", detail.message, true));
+found("charts").addEventListener("metric-point", ({ detail }) => detail.groups?.tenant && visit(detail.groups.tenant));
 
 export async function showFleet() {
   ({ metrics } = await ask("catalog"));
-  if (found("metric").options.length !== metrics.length) {
-    found("metric").replaceChildren(...metrics.map(({ name }) => new Option(name)));
+  const names = metrics.map(({ name }) => name);
+  if (names.join("\n") !== [...found("metric").options].map(({ value }) => value).join("\n")) {
+    const chosen = found("metric").value;
+    found("metric").replaceChildren(...names.map((name) => new Option(name)));
+    found("metric").value = names.includes(chosen) ? chosen : (names[0] ?? "");
     offerMeasures();
   }
+  found("charts").hidden = metrics.length === 0;
   if (metrics.length === 0) {
     say("asked", "There are no metrics yet.");
     return;
   }
-  await answer();
+  answer();
+}
+
+function charts() {
+  return [...document.querySelectorAll("#charts metric-chart")];
 }
 
 function offerMeasures() {
   const chosen = metrics.find(({ name }) => name === found("metric").value);
   found("measure").replaceChildren(new Option(ROWS), ...(chosen?.measures ?? []).map(({ name }) => new Option(name)));
+  found("aggregate").disabled = true;
 }
 
-async function answer() {
-  const show = found("show").value;
+/** Sets every chart its question; each asks by `answerOf`. */
+function answer() {
   const measure = found("measure").value;
-  const daily = show === "total" || show === "adoption";
-  const question = { metric: found("metric").value, show, range: { last: found("range").value } };
-  if (daily) {
-    Object.assign(question, { interval: "day", fill: "zero" });
-  } else {
-    question.limit = 20;
+  const measured = measure === ROWS ? {} : { measure, aggregate: found("aggregate").value };
+  const plain = { metric: found("metric").value, range: { last: found("range").value } };
+  for (const chart of charts()) {
+    const { show } = chart.dataset;
+    const of = show === "adoption" ? plain : { ...plain, ...measured };
+    chart.getAnswer ??= (question) => answerOf(show, question);
+    chart.question = LISTS.includes(show)
+      ? { ...of, group_by: ["tenant"] }
+      : { ...of, interval: STEPS[plain.range.last], fill: show === "adoption" || adds(measured) ? "zero" : "null" };
   }
-  if (show !== "adoption" && measure !== ROWS) {
-    question.measure = measure;
+}
+
+function adds({ aggregate }) {
+  return aggregate === undefined || aggregate === "sum";
+}
+
+/** Asks a chart's question over all tenants; two charts of one answer ask once. */
+function answerOf(show, { group_by: _, ...question }) {
+  const asked = JSON.stringify({ ...question, show, ...(LISTS.includes(show) ? { limit: MOST_TENANTS } : {}) });
+  if (!asking.has(asked)) {
+    asking.set(asked, told(asked).finally(() => asking.delete(asked)));
   }
+  return asking.get(asked);
+}
+
+async function told(asked) {
   try {
-    const { columns, rows, meta } = await ask("fleet", question);
-    const heads = columns.map(({ name, unit }) => (unit ? `${name} (${unit})` : name));
-    const shown = columns.findIndex(({ name }) => name === (show === "movers" ? "change" : show === "adoption" ? "tenants" : "value"));
-    const most = Math.max(0, ...rows.map((row) => Math.abs(row[shown] ?? 0)));
-    const named = (row) => row.map((value, index) => (columns[index].type === "time" ? value.slice(0, 10) : value));
-    table("answer", rows.length > 0 ? [...heads, "beside the largest"] : [], rows.map((row) => [...named(row), bar(row[shown] ?? 0, most)]));
-    say("asked", rows.length > 0 ? `${moment(meta.from)} to ${moment(meta.to)}, of ${meta.tenants} tenants.` : "Nothing in this range.");
+    return await ask("fleet", asked);
   } catch (error) {
-    table("answer", [], []);
-    say("asked", error.message, true);
+    throw problemOf(error.status ?? 0, { detail: error.message });
   }
+}
+
+function heard(chart, { columns, rows, meta }) {
+  if (LISTS.includes(chart.dataset.show)) {
+    chart.style.setProperty("--ml-chart-height", `${Math.max(LEAST_HEIGHT, rows.length * ROW_HEIGHT)}px`);
+  }
+  if (chart.dataset.show === "total") {
+    say("asked", `${moment(meta.from)} to ${moment(meta.to)}, of ${many(meta.tenants, "tenant")}.`);
+  }
+  if (chart.dataset.show === "movers") {
+    const heads = columns.map(({ name, unit }) => (unit ? `${name} (${unit})` : name));
+    const lines = rows.map(([tenant, ...values]) => [opening(tenant), ...values]);
+    table("moved", rows.length > 0 ? heads : [], lines);
+  }
+}
+
+function opening(tenant) {
+  const button = element("button", tenant, "plain");
+  button.type = "button";
+  button.addEventListener("click", () => visit(tenant));
+  return button;
+}
+
+/** Goes to a tenant, in the list of them. */
+function visit(tenant) {
+  found("name").value = tenant;
+  location.hash = "#tenants";
 }
 
 export async function showCatalogue() {

@@ -14,13 +14,25 @@ export function say(id, what, wrong = false) {
 /** Fills a table; a cell may be an element. */
 export function table(id, heads, rows) {
   const head = element("tr");
-  head.append(...heads.map((text, index) => element("th", text, kind(rows[0]?.[index]))));
+  head.append(...heads.map((name, index) => element("th", name, kind(rows[0]?.[index]))));
   const lines = rows.map((row) => {
     const line = element("tr");
     line.append(...row.map((value) => (value instanceof Node ? cell(value) : element("td", text(value), kind(value)))));
     return line;
   });
   found(id).replaceChildren(head, ...lines);
+  reach(found(id), rows.length > 0);
+}
+
+/** Lets keys scroll a table that is wider than the page; what surrounds it says what it is. */
+function reach(made, filled) {
+  const frame = made.parentElement;
+  frame.toggleAttribute("tabindex", filled);
+  if (filled) {
+    frame.tabIndex = 0;
+    frame.setAttribute("role", "region");
+    frame.setAttribute("aria-label", made.dataset.of);
+  }
 }
 
 export function element(name, content = "", className = "") {
@@ -30,11 +42,9 @@ export function element(name, content = "", className = "") {
   return made;
 }
 
-/** Returns a bar as long as a part of the longest. */
-export function bar(value, most) {
-  const made = element("span", "", value < 0 ? "bar fallen" : "bar");
-  made.style.setProperty("--part", `${most === 0 ? 0 : (100 * Math.abs(value)) / most}%`);
-  return made;
+/** Returns how many there are of something. */
+export function many(amount, what) {
+  return `${number.format(amount)} ${what}${amount === 1 ? "" : "s"}`;
 }
 
 export function words(name) {
@@ -47,7 +57,7 @@ export function moment(value) {
 }
 
 function cell(node) {
-  const made = element("td");
+  const made = element("td", "", "name");
   made.append(node);
   return made;
 }

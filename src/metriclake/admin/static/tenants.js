@@ -4,42 +4,65 @@
 
 import { configure } from "../assets/metriclake.js";
 
-import { element, found, moment, number, say, table } from "./parts.js";
+import { element, found, many, moment, number, say, table } from "./parts.js";
 import { ask } from "./session.js";
 
+const PAGE = 50;
+const SETTLE_MS = 250;
 const questions = new WeakMap();
-let held = [];
-let costs = new Map();
+/** Where the pages before this one begin, this one last. */
+let begins = [""];
+let following = "";
+let asked = 0;
+let soon = 0;
 
-found("name").addEventListener("input", list);
+found("name").addEventListener("input", () => {
+  clearTimeout(soon);
+  begins = [""];
+  soon = setTimeout(list, SETTLE_MS);
+});
+found("back").addEventListener("click", () => {
+  begins.pop();
+  list();
+});
+found("further").addEventListener("click", () => {
+  begins.push(following);
+  list();
+});
 found("search").addEventListener("submit", (event) => event.preventDefault());
 found("dashboard").addEventListener("metric-loaded", (event) => questions.set(event.composedPath()[0], event.detail.question));
 found("dashboard").addEventListener("metric-point", (event) => tell(questions.get(event.composedPath()[0]), event.detail));
 
 export async function showTenants() {
-  held = [];
-  let after = "";
-  do {
-    const part = await ask(`tenants?${new URLSearchParams({ after })}`);
-    held.push(...part.tenants);
-    after = part.next;
-  } while (after);
-  costs = new Map((await ask("usage")).tenants.map((one) => [one.tenant, one]));
-  list();
+  begins = [""];
+  await list();
 }
 
-/** Lists the tenants whose name has what is searched for. */
-function list() {
-  const wanted = found("name").value.trim().toLowerCase();
-  const shown = held.filter(({ tenant }) => tenant.toLowerCase().includes(wanted));
-  say("holding", `${number.format(shown.length)} of ${number.format(held.length)} tenants.`);
+/** Lists a page of the tenants whose id has what is searched for; the server searches. */
+async function list() {
+  asked += 1;
+  const mine = asked;
+  const search = found("name").value.trim();
+  const page = await ask(`tenants?${new URLSearchParams({ after: begins.at(-1), limit: PAGE, search })}`).catch((error) => error);
+  if (mine !== asked) {
+    return;
+  }
+  if (page instanceof Error) {
+    say("holding", page.message, true);
+    return;
+  }
+  const { tenants, next, matching } = page;
+  following = next;
+  found("back").disabled = begins.length < 2;
+  found("further").disabled = !next;
+  found("turning").hidden = begins.length < 2 && !next;
+  say("holding", `${many(matching, "tenant")}${search ? " found" : ""}${next || begins.length > 1 ? `, page ${number.format(begins.length)}` : ""}.`);
   table(
     "holdings",
-    shown.length > 0 ? ["tenant", "metrics", "rows", "questions", "store ms", "last seen", "what it sees"] : [],
-    shown.map(({ tenant, metrics, rows, last_time }) => {
-      const cost = costs.get(tenant);
-      return [tenant, metrics.length, rows, cost?.questions ?? 0, Math.round(cost?.engine_ms ?? 0), moment(last_time), viewing(tenant)];
-    }),
+    tenants.length > 0 ? ["tenant", "what it sees", "name", "metrics", "rows", "questions", "store ms", "last seen"] : [],
+    tenants.map(({ tenant, name, metrics, rows, last_time, cost }) => [
+      tenant, viewing(tenant), name ?? "", metrics.length, rows, cost.questions, Math.round(cost.engine_ms), moment(last_time),
+    ]),
   );
 }
 
@@ -49,7 +72,7 @@ function viewing(tenant) {
   return button;
 }
 
-/** Shows the dashboard of a tenant with a token of its own; each token leaves a line in the server's log. */
+/** Shows the dashboard of a tenant with a token of its own; each token leaves a line in the audit trail. */
 function view(tenant) {
   configure({ getToken: async () => (await ask("view-as", { tenant })).token });
   const dashboard = document.createElement("metric-dashboard");
@@ -68,21 +91,18 @@ function clear(why, wrong = false) {
   found("made").hidden = true;
 }
 
-/** Tells where a point comes from. */
-async function tell(question, { time, group }) {
+/** Tells where a point comes from: of its interval, and of its groups where it is of one of each dimension. */
+async function tell(question, { time, groups }) {
   if (!question) {
     return;
   }
-  const names = question.group_by ?? [];
-  const values = Array.isArray(group) ? group : group == null ? [] : [group];
-  if (question.limit !== undefined && values.includes("other")) {
+  const own = Object.entries(groups ?? {});
+  if (question.limit !== undefined && own.length > 0 && own.every(([, value]) => value === "other")) {
     clear("This group is the rest of all groups that are not among the largest: choose one of those.");
     return;
   }
-  const filters = [...(question.filters ?? [])];
-  if (names.length === 1 && values.length === 1) {
-    filters.push({ dimension: names[0], equals: values[0] });
-  }
+  const only = own.map(([dimension, value]) => (value === null ? { dimension, exists: false } : { dimension, equals: value }));
+  const filters = [...(question.filters ?? []), ...only];
   try {
     const tenant = found("viewed").dataset.tenant;
     showOrigin(await ask("provenance", { tenant, question: { ...question, filters }, ...(time ? { time } : {}) }));
@@ -92,12 +112,12 @@ async function tell(question, { time, group }) {
 }
 
 function showOrigin({ metric, from, to, value, objects, more, rules }) {
-  clear(`${metric}, ${moment(from)} to ${moment(to)}: ${value ?? "nothing"}, of ${objects.length}${more ? " or more" : ""} lake objects.`);
+  clear(`${metric}, ${moment(from)} to ${moment(to)}: ${value ?? "nothing"}, of ${more ? `more than ${objects.length} lake objects` : many(objects.length, "lake object")}.`);
   table(
     "objects",
     objects.length > 0 ? ["object", "path", "sealed", "rows", "version", "events"] : [],
     objects.map((one) => [one.number, one.path, one.sealed_at ? moment(one.sealed_at) : "", one.rows, String(one.version), element("code", one.event_ids.join(" "))]),
   );
   found("made").hidden = rules.length === 0;
-  found("made").textContent = rules.map((one) => `version ${one.version}${one.in_force ? ", in force" : ""}\n${JSON.stringify(one.rule, null, 2)}`).join("\n\n");
+  found("made").textContent = rules.map((one) => `version ${one.version}${one.in_force ? ", in force" : ""}\n${JSON.stringify(one.rule, (_, value) => value ?? undefined, 2)}`).join("\n\n");
 }
