@@ -299,7 +299,9 @@ class Receivers:
         for number in sorted(delivered, key=when):
             newest[tenant_of(number)] = number
         there = {one["tenant_id"]: one["last_number"] for one in self.companies.objects("companies")}
-        assert there == {tenant: str(number) for tenant, number in newest.items()}
+        found = {tenant: there.get(tenant) for tenant in newest.keys() | there.keys()}
+        wrong = {tenant: (has, newest.get(tenant)) for tenant, has in found.items() if has != str(newest.get(tenant))}
+        assert not wrong, wrong
 
 
 def _check_books(name: str, status: dict[str, Any], letters: Sequence[dict[str, Any]]) -> None:

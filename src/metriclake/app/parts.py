@@ -119,6 +119,7 @@ class Parts:
             lambda: self.force.configured.declared,
             self.attributes,
             lambda: self.force.configured.loaded.pipeline.dashboards,
+            self.desk.versions.of,
         )
         self.exports = Exports(
             lambda tenant: ExportReader(self.engine, self.catalogue, tenant, tiers=self.loader.tiers),

@@ -18,6 +18,7 @@ from metriclake.problems import as_json, problem
 from metriclake.query.claims import allowed_of, claims_of
 from metriclake.query.dashboards import Permission, described, metrics_of
 from metriclake.query.derived import derived
+from metriclake.query.made_dashboards import MadeDashboards
 from metriclake.query.plan import Units
 from metriclake.query.question import Question
 from metriclake.store import TenantReader
@@ -38,17 +39,20 @@ class Dashboards:
         units: Callable[[], Units],
         describe: Callable[[str], Mapping[str, str]],
         configured: Callable[[], Configured],
+        version: Callable[[str], int | None] = lambda _tenant: None,
     ) -> None:
         """
         Take what the API needs of its neighbours.
 
-        `configured` returns the dashboards of the pipeline file, the same mapping until that changes.
+        `configured` returns the dashboards of the pipeline file, the same mapping until that changes; `version` that of
+        what the store holds of a tenant, None while it is unknown.
         """
         self._reader = reader
         self._signing_key = signing_key
         self._units = units
         self._describe = describe
         self._configured = configured
+        self._made = MadeDashboards(reader, units, version)
         self._permissions: tuple[Configured, dict[str, Permission]] = ({}, {})
 
     def routes(self) -> list[BaseRoute]:
@@ -115,15 +119,12 @@ class Dashboards:
         configured = self._configured()
         if name in configured:
             return configured[name]
-        if name != DEFAULT:
-            return DashboardSpec()
-        found = self._reader(claims.tenant_id).metrics()
-        return derived(allowed_of(claims.metrics, found), self._units(), datetime.now(UTC))
+        return self._made.of(claims).spec if name == DEFAULT else DashboardSpec()
 
     def _permission(self, claims: TenantClaims, name: str) -> Permission:
         configured = self._configured()
         if name not in configured:
-            return Permission(self._spec(claims, name))
+            return self._made.of(claims).permission if name == DEFAULT else Permission(DashboardSpec())
         kept, permissions = self._permissions
         if kept is not configured:
             permissions = {}
