@@ -125,7 +125,7 @@ def test_frameworks(
     page.page.get_by_role("button", name="7 days").click()
     page.settled()
 
-    assert chart.locator("tbody tr").count() == 8
+    expect(chart.locator("tbody tr")).to_have_count(8)
     chart.locator(".plot").focus()
     page.page.keyboard.press("Home")
     page.page.keyboard.press("Enter")
