@@ -61,6 +61,7 @@ _INGEST_SECONDS = 0.25
 _INGEST_BEGINS_SECONDS = 8
 _MEANWHILE = 300_000
 _PORT = 54_329
+_QUIET_LOOKS = 6
 _TIERS = Tiers(timedelta(days=14), timedelta(days=365))
 
 
@@ -132,10 +133,21 @@ def fill(data: DataDirectory, rows: int, now: datetime) -> dict[str, float]:
             "INSERT INTO metriclake.activity SELECT tenant, metric, min(time), max(time) FROM metriclake.metrics"
             " GROUP BY tenant, metric"
         )
+        settle(engine)
         size = engine.rows("SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = 'metrics'")[0][0]
         return {"rows": rows, "seconds": round(time.perf_counter() - began, 1), "bytes_a_row": round(size / rows, 1)}
     finally:
         engine.close()
+
+
+def settle(engine: Engine) -> None:
+    """
+    Wait until what was written is merged as far as it will be: a store that is filled over months has that behind it.
+    """
+    quiet = 0
+    while quiet < _QUIET_LOOKS:
+        time.sleep(0.5)
+        quiet = 0 if engine.rows("SELECT count() FROM system.merges")[0][0] else quiet + 1
 
 
 def number_after(data: DataDirectory, last: int) -> None:
@@ -161,6 +173,7 @@ def build(folder: Path, data: DataDirectory, least: int) -> dict[str, Any]:
         (folder / "metriclake.yaml").write_text(pipeline_text(), encoding="utf-8")
         sets.declare(configure(folder / "metriclake.yaml", {}).rollups)
         Rollups(engine, Catalogue(engine), sets, lambda: _TIERS).catch_up()
+        settle(engine)
         rows, tenants = engine.rows("SELECT count(), uniqExact(tenant) FROM metriclake.rollups")[0]
         size = engine.rows("SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = 'rollups'")[0][0]
     finally:
