@@ -276,6 +276,7 @@ def test_a_token_that_is_refused_is_asked_for_once_more(server: Running, visit: 
     page = visit(host.put("/page.html", apart(host, single)), expected=("status of 401",))
     expect(page.page.locator("metric-value .number")).to_have_text(total(server))
     page.page.goto("about:blank")  # else the page that is left may ask for another token on its way out
+    page.page.wait_for_timeout(500)
     host.serve_for(url(server, "/").rstrip("/"), lambda: "a.b.c")
     page.page.go_back()
 
