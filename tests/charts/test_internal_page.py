@@ -13,8 +13,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from app.hooked import Hooked, hook_of, send, status_when
 from app.server import Running
 from charts.browser import Open, Visit, answers, url
+from metriclake.testing import Status, WebhookTwin
 
 pytestmark = pytest.mark.engine
 
@@ -284,3 +286,25 @@ def test_who_keeps_no_cookie_is_told_why(server: Running, visit: Open) -> None:
 
     expect(found.page.locator("#verdict")).to_contain_text("over https, and at localhost")
     expect(found.page.locator("#login")).to_be_visible()
+
+
+def test_dead_letters_are_redriven_by_a_button(visit: Open, tmp_path: Path) -> None:
+    """
+    What a receiver refuses stands on the page with its reason; after a fix a button has it tried again.
+    """
+    with WebhookTwin() as twin:
+        hooked = Hooked(tmp_path, twin)
+        hooked.say()
+        twin.fail(Status(422))
+        with hooked.up() as server:
+            send(server, 1, 2)
+            status_when(server, lambda found: hook_of(found) == {"dead": 2})
+            page = opened(server, visit).page
+            expect(page.locator("#letters tbody tr, #letters tr:has(td)")).to_have_count(1)
+            expect(page.locator("#letters")).to_contain_text("422")
+            twin.heal()
+            page.get_by_role("button", name="Redrive").click()
+            expect(page.locator("#redriven")).to_have_text("2 of hook are tried again.")
+            status_when(server, lambda found: hook_of(found) == {"delivered": 2})
+
+        assert sum(hooked.taken.values()) == 2
