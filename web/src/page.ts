@@ -9,6 +9,8 @@ import { attempt, Source } from "./source";
 import type { MetricDashboard } from "./metric-dashboard";
 import "./index";
 
+/** The page around may listen only when it is whole, after this one has asked. */
+const AGAIN_MS = 1_000;
 const PATIENCE_MS = 10_000;
 const ASK = "metriclake:token-needed";
 const GIVE = "metriclake:token";
@@ -53,12 +55,18 @@ function takeToken(): string | null {
 /** Asks the page around this one for a token; only the one that frames us can answer. */
 function askAround(): Promise<string> {
   return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error("no answer")), PATIENCE_MS);
+    const say = () => window.parent.postMessage({ type: ASK }, embedder ?? "*");
+    const again = setInterval(say, AGAIN_MS);
+    const late = setTimeout(() => {
+      clearInterval(again);
+      reject(new Error("no answer"));
+    }, PATIENCE_MS);
     waiting = (token) => {
+      clearInterval(again);
       clearTimeout(late);
       resolve(token);
     };
-    window.parent.postMessage({ type: ASK }, embedder ?? "*");
+    say();
   });
 }
 
