@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from metriclake.admin.session import Guard
+from metriclake.admin.terms import read_body
 from metriclake.problems import as_json
 
 
@@ -39,4 +40,4 @@ class FleetAdmin:
         Answer a question over all tenants.
         """
         self._guard.check(request)
-        return as_json(await run_in_threadpool(self._ask, await request.body()))
+        return as_json(await run_in_threadpool(self._ask, await read_body(request)))

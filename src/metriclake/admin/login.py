@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 
 from metriclake._errors import InvalidBody, InvalidToken, OverLimit
 from metriclake.admin.session import COOKIE, PAGE_HEADER, SECONDS, Guard, is_of_page, named
+from metriclake.admin.terms import read_body
 from metriclake.admin.trail import Trail
 from metriclake.audit import Action
 from metriclake.problems import as_json
@@ -112,8 +113,9 @@ class Sessions:
             raise InvalidToken(f"a session is begun by the internal page, with its header {PAGE_HEADER}")
         client = "" if request.client is None else request.client.host
         self._tries.check(client)
+        body = await read_body(request)
         try:
-            terms = _TERMS.decode(await request.body())
+            terms = _TERMS.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidBody("a login is an object with `key`") from error
         try:
