@@ -92,13 +92,15 @@ class Aggregates:
 
 def _aggregated(aggregate: Aggregate, number: str, *, whole: bool) -> str:
     """
-    Return an aggregate of numbers. Integers are added up in 128 bits: 64 would wrap around without a word.
+    Return an aggregate of numbers, each of which may be null, as then is one of nothing but nulls.
+
+    Integers are added up in 128 bits: 64 would wrap around without a word.
     """
     if aggregate in _PERCENTILES:
         return f"quantileExactInclusive({_PERCENTILES[aggregate]})(toFloat64({number}))"
     wide = f"toInt128({number})" if whole else number
     return {
-        Aggregate.SUM: f"if(count({number}) = 0, NULL, sum({wide}))",
+        Aggregate.SUM: f"sum({wide})",
         Aggregate.AVG: f"avg({wide})",
         Aggregate.MIN: f"min({number})",
         Aggregate.MAX: f"max({number})",

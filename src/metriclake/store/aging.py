@@ -10,7 +10,6 @@ docs/decisions/0015-tiers.md.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from metriclake.tiers import Stay, Tiers
@@ -59,17 +58,6 @@ def ages(hot: str, retention: str, time: str, now: datetime) -> dict[str, str]:
         "tier": f"if({late} AND {end} > {moment}, 0, 32 * (1 + {_scale(f'least({hot}, {retention})')}))"
         f" + {_scale(retention)}",
     }
-
-
-def oldest(tiers: Tiers, tenant: str, metric: str, now: datetime) -> str:
-    """
-    Return the expression of the oldest time that a tenant's rows may have, of which `metric` is an expression.
-    """
-    own = tiers.tenants.get(tenant, Stay()).retention
-    rest = lengths(
-        replace(tiers, retention=own or tiers.retention, metrics={} if own else tiers.metrics), tenant, metric, ()
-    )
-    return f"toDateTime({_whole(now - _EPOCH)} - {rest['retention']})"
 
 
 def change(before: Tiers | None, after: Tiers, now: datetime) -> str:

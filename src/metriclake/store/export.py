@@ -212,7 +212,8 @@ class ExportReader(TenantReader):
     def _of(self, metric: Metric, extract: Extract, statement: Statement) -> list[str]:
         conditions = Conditions(self._columns(metric, statement), statement)
         own = (conditions.text(condition) for condition in extract.conditions)
-        return [f"metric = {statement.bind(metric.name)}", *own]
+        shown = f"time > {_moment(self._oldest(metric.name), statement)}"
+        return [f"metric = {statement.bind(metric.name)}", shown, *own]
 
     def _columns(self, metric: Metric, statement: Statement) -> Columns:
         return Columns(self._catalogue, metric.name, statement)

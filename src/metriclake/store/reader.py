@@ -17,7 +17,6 @@ from typing import Any
 
 from metriclake._errors import InvalidToken, StoreError
 from metriclake.event import is_tenant_id
-from metriclake.store import aging
 from metriclake.store.bounds import Bounds, Spent
 from metriclake.store.catalogue import ATTRIBUTE, DIMENSION, MEASURE, Catalogue, Metric
 from metriclake.store.columns import Statement
@@ -163,7 +162,8 @@ class TenantReader:
         Raises QuestionTooLarge as `select` does.
         """
         statement = Statement()
-        text = SelectionText(selection, self._catalogue, self._tenant, statement)
+        oldest = self._oldest(selection.metric)
+        text = SelectionText(selection, self._catalogue, self._tenant, statement, oldest)
         found = self._read(text.origins(most, _SAMPLES), statement)
         return [
             Origin(number, version, rows, first, last, tuple(sample))
@@ -193,13 +193,13 @@ class TenantReader:
         """
         Return a selection as SQL, over a rollup where there is one that answers it.
         """
-        found = None
+        found, oldest = None, self._oldest(selection.metric)
         if self._sets is not None:
             rollups = self._sets.rollups(self._tenant, selection.metric)
-            found = cover(selection, rollups, self._oldest(selection.metric), self._sets.least())
+            found = cover(selection, rollups, oldest, self._sets.least())
         if found is None:
-            return SelectionText(selection, self._catalogue, self._tenant, statement)
-        return RolledText(selection, found, self._catalogue, self._tenant, statement)
+            return SelectionText(selection, self._catalogue, self._tenant, statement, oldest)
+        return RolledText(selection, found, self._catalogue, self._tenant, statement, oldest)
 
     def _read(self, sql: str, statement: Statement, bounds: Bounds | None = None) -> Sequence[tuple[Any, ...]]:
         bounds = bounds or self._bounds
@@ -225,14 +225,10 @@ class TenantReader:
 
     def _filters(self) -> dict[str, str]:
         """
-        Return the conditions of rows that may be seen, by table.
+        Return the conditions of rows that may be seen, by table: each costs every statement time, so tenants alone.
         """
         own = f"tenant = '{self._tenant}'"
         filters = {f"{DATABASE}.{table}": own for table in TENANT_TABLES}
-        if self._tiers is not None:
-            oldest = aging.oldest(self._tiers, self._tenant, "metric", datetime.now(UTC))
-            filters[f"{DATABASE}.metrics"] += f" AND time > {oldest}"
-            filters[f"{DATABASE}.rollups"] += f" AND start > {oldest}"
         filters |= {f"{DATABASE}.{table}": "0" for table in CLOSED_TABLES}
         return filters | {f"system.{table}": "0" for table in TELLING_TABLES}
 

@@ -39,12 +39,20 @@ class SelectionText:
     rolled = False
     """Whether a rollup is read."""
 
-    def __init__(self, selection: Selection, catalogue: Catalogue, tenant: str, statement: Statement) -> None:
+    def __init__(
+        self,
+        selection: Selection,
+        catalogue: Catalogue,
+        tenant: str,
+        statement: Statement,
+        oldest: datetime | None = None,
+    ) -> None:
         """
-        Parameters go into `statement`.
+        Parameters go into `statement`. Rows of `oldest` and before it are not shown.
         """
         self._selection = selection
         self._tenant = tenant
+        self._oldest = oldest
         self._statement = statement
         self._bind = statement.bind
         self._moment = statement.moment
@@ -138,15 +146,22 @@ class SelectionText:
     def _rows(self, times: str) -> str:
         """
         Return where to read and which rows, of some times.
+
+        What the table is sorted by stands first by our word: the engine takes long to find that out for each statement.
         """
         selection = self._selection
-        conditions = [
-            *self._whose(),
-            f"metric = {self._bind(selection.metric)}",
-            times,
-            *(self._conditions.text(condition) for condition in selection.conditions),
-        ]
-        return f"FROM {DATABASE}.metrics WHERE {' AND '.join(conditions)}"
+        first = [*self._whose(), f"metric = {self._bind(selection.metric)}", times, *self._shown()]
+        then = " AND ".join(self._conditions.text(condition) for condition in selection.conditions)
+        return f"FROM {DATABASE}.metrics PREWHERE {' AND '.join(first)}{f' WHERE {then}' if then else ''}"
+
+    def _shown(self) -> list[str]:
+        """
+        Return the condition of the rows that are still shown, where there is a period with others.
+        """
+        oldest = self._oldest
+        if oldest is None or all(start > oldest for start, _ in self._selection.periods):
+            return []
+        return [f"time > {self._moment(oldest)}"]
 
     def _whose(self) -> list[str]:
         """

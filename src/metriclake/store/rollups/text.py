@@ -55,17 +55,23 @@ class RolledText(SelectionText):
     rolled = True
 
     def __init__(
-        self, selection: Selection, cover: Cover, catalogue: Catalogue, tenant: str, statement: Statement
+        self,
+        selection: Selection,
+        cover: Cover,
+        catalogue: Catalogue,
+        tenant: str,
+        statement: Statement,
+        oldest: datetime | None = None,
     ) -> None:
         """
-        Parameters go into `statement`.
+        Parameters go into `statement`. Rows of `oldest` and before it are not shown; `cover` keeps none of them.
         """
         super().__init__(selection, catalogue, tenant, statement)
         value = selection.value
         texts = (*selection.group_by, *((value.name,) if isinstance(value, Dimension) else ()))
         names = {name: f"k{index}" for index, name in enumerate(dict.fromkeys(texts))}
         self._columns = _Named(catalogue, selection.metric, statement, names)
-        raw = _RawSide(selection, cover, catalogue, tenant, statement)
+        raw = _RawSide(selection, cover, catalogue, tenant, statement, oldest)
         kept = _KeptSide(selection, cover, catalogue, tenant, statement)
         sides = [kept.sql_of(names)]
         if cover.raw:
@@ -73,7 +79,13 @@ class RolledText(SelectionText):
         self._sides = " UNION ALL ".join(sides)
 
     def _rows(self, times: str) -> str:
-        return f"FROM ({self._sides}) WHERE {times}"
+        return f"FROM ({self._sides}){f' WHERE {times}' if times else ''}"
+
+    def _times(self) -> str:
+        """
+        Return no condition: the sides have rows of the periods alone.
+        """
+        return ""
 
     def _aggregate(self) -> str:
         aggregate, value = self._selection.aggregate, self._selection.value
@@ -83,7 +95,7 @@ class RolledText(SelectionText):
         if isinstance(value, Dimension):
             return f"toInt64(uniqExact(nullIf({self._columns.text(value.name)}, '')))"
         return {
-            Aggregate.SUM: "if(sum(n) = 0, NULL, sum(v))",
+            Aggregate.SUM: "sum(v)",
             Aggregate.AVG: "if(sum(n) = 0, NULL, toFloat64(sum(v)) / sum(n))",
             Aggregate.MIN: "min(v)",
             Aggregate.MAX: "max(v)",
@@ -97,9 +109,15 @@ class _RawSide(SelectionText):
     """
 
     def __init__(
-        self, selection: Selection, cover: Cover, catalogue: Catalogue, tenant: str, statement: Statement
+        self,
+        selection: Selection,
+        cover: Cover,
+        catalogue: Catalogue,
+        tenant: str,
+        statement: Statement,
+        oldest: datetime | None,
     ) -> None:
-        super().__init__(selection, catalogue, tenant, statement)
+        super().__init__(selection, catalogue, tenant, statement, oldest)
         self._cover = cover
 
     def sql_of(self, names: Mapping[str, str]) -> str:
@@ -120,8 +138,9 @@ class _RawSide(SelectionText):
             return {"n": f"toUInt64({self._columns.there(value)})"}
         number = self._columns.number(value)
         wide = f"toInt128({number})" if value.whole and aggregate in (Aggregate.SUM, Aggregate.AVG) else number
+        count = {"n": f"toUInt64(isNotNull({number}))"} if aggregate is Aggregate.AVG else {}
         last = {"l": ROW_KEY} if aggregate is Aggregate.LAST else {}
-        return {"n": f"toUInt64(isNotNull({number}))", "v": wide, **last}
+        return {**count, "v": wide, **last}
 
 
 class _KeptSide(SelectionText):
@@ -141,6 +160,8 @@ class _KeptSide(SelectionText):
     def sql_of(self, names: Mapping[str, str]) -> str:
         """
         Return the question of the buckets, with dimensions under their names.
+
+        All conditions are on what the table is sorted by: they hold for a row as for the one that replaces it.
         """
         columns = {"time": "toDateTime64(start, 6, 'UTC')"}
         columns |= {column: self._columns.text(name) for name, column in names.items()}
@@ -156,7 +177,7 @@ class _KeptSide(SelectionText):
             f"({stretches})",
             *(self._conditions.text(condition) for condition in self._selection.conditions),
         ]
-        return f"SELECT {taken} FROM {DATABASE}.rollups FINAL WHERE {' AND '.join(conditions)}"
+        return f"SELECT {taken} FROM {DATABASE}.rollups FINAL PREWHERE {' AND '.join(conditions)}"
 
     def _second(self, value: datetime) -> str:
         return f"toDateTime({self._bind(int(value.timestamp()), 'UInt32')}, 'UTC')"
@@ -180,7 +201,15 @@ class _KeptSide(SelectionText):
         count = {"n": "if(measure = '', 0, rows)"}
         if aggregate is Aggregate.COUNT:
             return count
-        whole, double = _KEPT[aggregate]
-        number = whole if value.whole else f"if(kind = 'integer', toFloat64({whole}), {double})"
         last = {"l": "last_key"} if aggregate is Aggregate.LAST else {}
-        return {**count, "v": f"if(measure = '', NULL, {number})", **last}
+        number = f"if(measure = '', NULL, {_number(value, *_KEPT[aggregate])})"
+        return {**(count if aggregate is Aggregate.AVG else {}), "v": number, **last}
+
+
+def _number(value: Measure, whole: str, double: str) -> str:
+    """
+    Return what a rollup has of a measure's numbers, whose columns are named; only those are read that may have some.
+    """
+    if value.whole:
+        return whole
+    return double if value.numbers == ("double",) else f"if(kind = 'integer', toFloat64({whole}), {double})"
