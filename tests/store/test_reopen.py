@@ -12,6 +12,7 @@ import pytest
 
 from metriclake._errors import StoreError
 from metriclake.store import Engine
+from patience import until
 from store.shelf import Shelf, event, fates
 
 pytestmark = pytest.mark.engine
@@ -57,6 +58,26 @@ def test_identities_survive_reopening(shelf: Shelf) -> None:
     assert shelf.again(*events) == first
     assert fates(shelf.load(events[0], event("acme", "2", size=3.0))) == {"duplicate": 1, "conflict": 1}
     assert shelf.value("acme", "sum", "size") == 3.0
+
+
+def test_a_month_without_new_rows_becomes_one_part(shelf: Shelf) -> None:
+    """
+    The engine makes one part of a partition that has had no row for a while, also in a store of an older version.
+    """
+    setting = "min_partition_age_to_force_merge_seconds"
+    shelf.engine.command(f"ALTER TABLE metriclake.metrics RESET SETTING {setting}")
+    shelf.engine.command("ALTER TABLE metriclake.rollups RESET SETTING min_age_to_force_merge_seconds")
+    shelf.reopen()
+    found = dict(shelf.engine.rows("SELECT name, engine_full FROM system.tables WHERE database = 'metriclake'"))
+    assert f"{setting} = 86400" in found["metrics"]
+    assert "min_age_to_force_merge_seconds = 86400" in found["rollups"]
+
+    for number in range(3):
+        shelf.load(event("acme", str(number)))
+    shelf.engine.command(f"ALTER TABLE metriclake.metrics MODIFY SETTING {setting} = 1")
+
+    parts = "SELECT count() FROM system.parts WHERE active AND table = 'metrics'"
+    until(lambda: shelf.engine.rows(parts) == [(1,)])
 
 
 @pytest.mark.parametrize("name", ["with space", "it's", "<odd>", "größe"])

@@ -34,6 +34,19 @@ PASSING = "passing"
 What the store's `meta` calls the tiers that no longer hold, and by which rows may still leave: rollups must know.
 """
 
+_A_DAY = 86_400
+_UPKEEP = {
+    "metrics": {"merge_with_ttl_timeout": aging.LEAVE_SECONDS, "min_partition_age_to_force_merge_seconds": _A_DAY},
+    "rollups": {"min_age_to_force_merge_seconds": _A_DAY},
+}
+"""
+How the engine looks after tables, in seconds: each part takes its time of every question.
+
+A month of rows to which none has come for so long becomes one part; one that rows still come to would be rewritten each
+day. Rollups are small, and what has been there for so long becomes one part. A partition of rows is rewritten without
+what is beyond its retention at most once in so long.
+"""
+
 _FSYNC = "fsync_after_insert = 1, fsync_part_directory = 1"
 _TIERS = msgspec.json.Decoder(Tiers)
 _PASSING = msgspec.json.Decoder(list[Tiers])
@@ -131,6 +144,7 @@ def prepare(engine: Engine, tiers: Tiers, now: datetime) -> None:
         upgrade.age(engine, metrics_table, tiers, now)
     for statement in (metrics_table("metrics"), *_tables()):
         engine.command(statement)
+    _look_after(engine)
     retain(engine, tiers, now)
     _note(engine, "format", str(FORMAT))
     engine.sync_folders()
@@ -160,6 +174,17 @@ def retain(engine: Engine, tiers: Tiers, now: datetime) -> None:
     engine.sync_parts()
 
 
+def _look_after(engine: Engine) -> None:
+    """
+    Have tables that an older version has made be looked after as this one's are.
+    """
+    sql = "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {table:String}"
+    for table, wanted in _UPKEEP.items():
+        ((found,),) = engine.rows(sql, {"database": DATABASE, "table": table})
+        if any(f"{name} = {value}" not in found for name, value in wanted.items()):
+            engine.command(f"ALTER TABLE {DATABASE}.{table} MODIFY SETTING {_upkeep(table)}")
+
+
 def _meta(engine: Engine) -> dict[str, str]:
     return dict(engine.rows(f"SELECT key, value FROM {DATABASE}.meta FINAL"))
 
@@ -179,8 +204,12 @@ def metrics_table(name: str) -> str:
         f" INDEX {BY_DIMENSION} ({', '.join(dimension_slots())}) TYPE bloom_filter(0.01) GRANULARITY 1)"
         f" ENGINE = MergeTree PARTITION BY {aging.PARTITION} ORDER BY (tenant, metric, time)"
         f" TTL {aging.TTL}"
-        f" SETTINGS storage_policy = '{POLICY}', merge_with_ttl_timeout = {aging.LEAVE_SECONDS}, {_FSYNC}"
+        f" SETTINGS storage_policy = '{POLICY}', {_upkeep('metrics')}, {_FSYNC}"
     )
+
+
+def _upkeep(table: str) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in _UPKEEP[table].items())
 
 
 def _tables() -> list[str]:
@@ -208,5 +237,5 @@ def _tables() -> list[str]:
         f"CREATE OR REPLACE TABLE {DATABASE}.judged (row UInt64, object UInt64, tenant String, metric String,"
         f" time DateTime64(6, 'UTC'), event_id String, fate {key}, own UInt8)"
         " ENGINE = Memory",
-        *rollup_tables(_FSYNC),
+        *rollup_tables(_FSYNC, _upkeep("rollups")),
     ]

@@ -74,9 +74,9 @@ STATE = {
 """What is kept of a measure's values, with type and codec: of integers the `whole` ones, of doubles the others."""
 
 
-def rollup_tables(fsync: str) -> list[str]:
+def rollup_tables(fsync: str, upkeep: str) -> list[str]:
     """
-    Return the statements that make the tables, with the settings that make a write durable.
+    Return the statements that make the tables, with the settings that make a write durable, and those of upkeep.
     """
     key = "LowCardinality(String)"
     dimensions = [f"d{index}" for index in range(MAX_ROLLUP_DIMENSIONS)]
@@ -92,7 +92,7 @@ def rollup_tables(fsync: str) -> list[str]:
     return [
         f"CREATE TABLE IF NOT EXISTS {DATABASE}.rollups ({', '.join(columns)})"
         f" ENGINE = ReplacingMergeTree(build) PARTITION BY toYear(start)"
-        f" ORDER BY (set, tenant, measure, kind, start, {', '.join(dimensions)}) SETTINGS {fsync}",
+        f" ORDER BY (set, tenant, measure, kind, start, {', '.join(dimensions)}) SETTINGS {upkeep}, {fsync}",
         f"CREATE TABLE IF NOT EXISTS {DATABASE}.rollup_sets (id UInt32, metric {key}, dimensions Array(String),"
         f" grain UInt32, state {key}, through UInt64, saved UInt64)"
         f" ENGINE = ReplacingMergeTree(saved) ORDER BY id SETTINGS {fsync}",
