@@ -33,6 +33,9 @@ from metriclake.tokens import TenantClaims
 _FIRST_PART = 2
 """Questions that are answered before all others of their request, where answers are sent as they come."""
 
+_SLICE = 2048
+"""Rows that are encoded at once."""
+
 _Name = TypeVar("_Name")
 _Item = TypeVar("_Item")
 
@@ -235,11 +238,18 @@ def _encoded(made: Plan, answer: Answer, points: Points) -> bytes:
     """
     Return an answer as JSON, up to the end of `meta`: `_said` adds the rest.
     """
-    columns = [column.as_json() for column in made.columns]
-    encoded = msgspec.json.encode(
-        {"columns": columns, "rows": arrange(made, answer, points), "meta": {**covered(made), "rollup": answer.rolled}}
-    )
-    return encoded.removesuffix(b"}}")
+    columns = msgspec.json.encode([column.as_json() for column in made.columns])
+    meta = msgspec.json.encode({**covered(made), "rollup": answer.rolled})
+    rows = _encoded_rows(arrange(made, answer, points))
+    return b'{"columns":' + columns + b',"rows":[' + rows + b'],"meta":' + meta.removesuffix(b"}")
+
+
+def _encoded_rows(rows: Sequence[Any]) -> bytes:
+    """
+    Return rows as the inside of a JSON array, encoded in slices: no other thread has the interpreter during one.
+    """
+    slices = (rows[first : first + _SLICE] for first in range(0, len(rows), _SLICE))
+    return b",".join(msgspec.json.encode(part)[1:-1] for part in slices)
 
 
 def _said(found: Found, began: float) -> bytes:

@@ -2,6 +2,8 @@
 Put the engine's rows into the answer as it was asked.
 
 Pure. Values are held by the position of their interval in its period, so that two periods can be laid side by side.
+Where the engine's rows are the answer's own, they are only spelled: that takes a fraction of the time, and is done in
+slices, between which whoever waits for the interpreter has its turn.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ from metriclake.store.selection import OTHER
 
 _TOO_MANY = Fault("fill", f"would make more than {MAX_POINTS} rows", "take longer intervals or fewer groups")
 
+_SLICE = 2048
+"""Rows that are spelled by one call of the interpreter's own code, which no other thread can come between."""
+
 _Key = tuple[Any, ...]
 """The position of an interval (0 where there are none), and the groups."""
 
@@ -33,6 +38,10 @@ def arrange(made: Plan, answer: Answer, points: Points | None = None) -> list[li
     `points` are those left for the filled rows of all questions of the request. Raises InvalidQuestion where filling
     would make too many, QuestionTooLarge where there is no room for them.
     """
+    if _as_they_are(made):
+        texts = {start: as_text(start) for start in made.period.starts}
+        if not texts or all(row[0] in texts for row in answer.rows):
+            return _spelled(answer.rows, texts)
     values = [_values(answer.rows, made.period, rate=made.rate)]
     if made.before is not None:
         values.append(_values(answer.before, made.before, rate=made.rate))
@@ -43,6 +52,30 @@ def arrange(made: Plan, answer: Answer, points: Points | None = None) -> list[li
         for key in _keys(made, values, points or Points())
         for position, *groups in (key,)
     ]
+
+
+def _as_they_are(made: Plan) -> bool:
+    """
+    Tell whether the engine's rows are those of the answer, in their order.
+    """
+    if made.before is not None or made.rate:
+        return False
+    if made.period.starts:
+        return made.fill == "none"
+    return bool(made.selection.group_by) and made.selection.limit is None
+
+
+def _spelled(rows: Sequence[tuple[Any, ...]], texts: dict[datetime, str]) -> list[list[Any]]:
+    """
+    Return rows with the texts of their moments, where there are any, and null for dimensions that are absent.
+    """
+    found: list[list[Any]] = []
+    for first in range(0, len(rows), _SLICE):
+        *keys, values = zip(*rows[first : first + _SLICE], strict=True)
+        times = [[texts[start] for start in keys.pop(0)]] if texts else []
+        groups = ([name or None for name in names] for names in keys)
+        found += map(list, zip(*times, *groups, values, strict=True))
+    return found
 
 
 def _values(rows: Sequence[tuple[Any, ...]], period: Period, *, rate: bool) -> _Values:

@@ -106,7 +106,7 @@ class FleetReader:
         statement = Statement()
         kind = _AdoptionText if selection.view is FleetView.ADOPTION else _FleetText
         text = kind(selection.of, self._catalogue, statement)
-        return answer_of(self._read(text.sql(), statement), text)
+        return answer_of(self._result(text.sql(), statement).result_columns, text)
 
     def tenants_of(self, selection: FleetSelection) -> list[tuple[Any, ...]]:
         """
@@ -121,12 +121,17 @@ class FleetReader:
         ]
 
     def _read(self, sql: str, statement: Statement) -> Sequence[tuple[Any, ...]]:
+        rows: Sequence[tuple[Any, ...]] = self._result(sql, statement).result_rows
+        return rows
+
+    def _result(self, sql: str, statement: Statement) -> Any:
+        """
+        Return the client's result.
+        """
         try:
-            result = self._engine.read(sql, statement.parameters, self._settings())
+            return self._engine.read(sql, statement.parameters, self._settings())
         except StoreError as error:
             raise self._bounds.passed(error) or error from error
-        rows: Sequence[tuple[Any, ...]] = result.result_rows
-        return rows
 
     def _filters(self) -> Mapping[str, str]:
         """

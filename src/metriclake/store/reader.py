@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -39,6 +40,8 @@ TELLING_TABLES = ("mutations", "processes")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SAMPLES = 5
+_SLICE = 2048
+"""Rows of an answer that are made by one call of the interpreter's own code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ class TenantReader:
         """
         statement = Statement()
         text = self._text(selection, statement)
-        return answer_of(self._read(text.sql(), statement), text)
+        return answer_of(self._result(text.sql(), statement).result_columns, text)
 
     def select_all(self, selections: Sequence[Selection]) -> list[Answer]:
         """
@@ -149,11 +152,13 @@ class TenantReader:
         statement = Statement()
         texts = [self._text(selection, statement) for selection in selections]
         groups = max(len(selection.group_by) for selection in selections)
-        found = self._read(together(texts, groups), statement)
-        rows: list[list[tuple[Any, ...]]] = [[] for _ in selections]
-        for number, *row in found:
-            rows[number].append(tuple(row))
-        return [answer_of(_own(part, text.selection), text) for part, text in zip(rows, texts, strict=True)]
+        found = self._result(together(texts, groups), statement).result_columns
+        numbers, *columns = found or ((),)
+        starts = [bisect_left(numbers, number) for number in range(len(texts) + 1)]
+        return [
+            answer_of([column[start:end] for column in _own(columns, text.selection)] if columns else [], text)
+            for text, start, end in zip(texts, starts, starts[1:], strict=False)
+        ]
 
     def origins(self, selection: Selection, most: int) -> list[Origin]:
         """
@@ -202,6 +207,13 @@ class TenantReader:
         return RolledText(selection, found, self._catalogue, self._tenant, statement, oldest)
 
     def _read(self, sql: str, statement: Statement, bounds: Bounds | None = None) -> Sequence[tuple[Any, ...]]:
+        rows: Sequence[tuple[Any, ...]] = self._result(sql, statement, bounds).result_rows
+        return rows
+
+    def _result(self, sql: str, statement: Statement, bounds: Bounds | None = None) -> Any:
+        """
+        Return the client's result.
+        """
         bounds = bounds or self._bounds
         summary: Mapping[str, Any] = {}
         began = time.perf_counter()
@@ -212,8 +224,7 @@ class TenantReader:
             raise bounds.passed(error) or error from error
         finally:
             self.spent.add(summary, time.perf_counter() - began)
-        rows: Sequence[tuple[Any, ...]] = result.result_rows
-        return rows
+        return result
 
     def _oldest(self, metric: str) -> datetime:
         """
@@ -250,31 +261,41 @@ def escaped(condition: str) -> str:
     return condition.replace("\\", "\\\\").replace("'", "\\'")
 
 
-def _own(rows: Sequence[tuple[Any, ...]], selection: Selection) -> list[tuple[Any, ...]]:
+def _own(columns: Sequence[Sequence[Any]], selection: Selection) -> list[Sequence[Any]]:
     """
-    Return a selection's rows without the columns that only others have.
+    Return a selection's columns without those that only others have.
     """
     earlier, bucket = selection.before is not None, selection.bucket is not Bucket.NONE
     kept = [index for index, has in enumerate((earlier, bucket)) if has]
     kept += range(2, 2 + len(selection.group_by))
-    return [(*(row[index] for index in kept), *row[-2:]) for row in rows]
+    return [*(columns[index] for index in kept), *columns[-2:]]
 
 
-def answer_of(found: Sequence[tuple[Any, ...]], text: SelectionText) -> Answer:
+def answer_of(columns: Sequence[Sequence[Any]], text: SelectionText) -> Answer:
     """
     Return an answer: the rows of each period, moments of seconds, and one value of the two that stand for it.
+
+    Of no rows the client has no columns. It is made in slices, between which whoever waits for the interpreter has its
+    turn.
     """
     selection = text.selection
-    periods: tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]] = ([], [])
+    rows: list[tuple[Any, ...]] = []
+    before: list[tuple[Any, ...]] = []
     moments: dict[int, datetime] = {}
-    for *key, whole, value in found:
-        period = periods[key.pop(0) if selection.before is not None else 0]
+    for first in range(0, len(columns[-1]) if columns else 0, _SLICE):
+        *keys, wholes, values = (column[first : first + _SLICE] for column in columns)
+        periods = keys.pop(0) if selection.before is not None else None
         if selection.bucket is not Bucket.NONE:
-            if (start := moments.get(key[0])) is None:
-                start = moments[key[0]] = datetime.fromtimestamp(key[0], UTC)
-            key[0] = start
-        period.append((*key, value_of(whole, value)))
-    return Answer(*periods, rolled=text.rolled)
+            for second in set(keys[0]).difference(moments):
+                moments[second] = datetime.fromtimestamp(second, UTC)
+            keys[0] = [moments[second] for second in keys[0]]
+        found = zip(*keys, map(value_of, wholes, values), strict=True)
+        if periods is None:
+            rows += found
+        else:
+            for row, earlier in zip(found, periods, strict=True):
+                (before if earlier else rows).append(row)
+    return Answer(rows, before, rolled=text.rolled)
 
 
 def value_of(whole: int | None, value: float | None) -> float | None:
