@@ -105,6 +105,28 @@ def test_each_item_is_judged_alone(
     assert accepted == len(door.kept())
 
 
+@pytest.mark.parametrize(("path", "lacking"), [("/v1/events", '"source"'), ("/v1/metrics", '"data"')])
+def test_each_of_many_items_keeps_its_number(journal: SqliteJournal, path: str, lacking: str) -> None:
+    """
+    Items so many that they are checked some at a time are named by their own indexes, and have ids of their own.
+    """
+    door = Doorstep(journal, max_body=2**20)
+    sent = without(EVENT, "id") if path == "/v1/events" else {**METRIC, "metadata": {"tenant_id": "acme"}}
+    wrong = [0, 199, 200, 201, 650, 999]
+    texts = [json.dumps(sent)] * 1000
+    for index in wrong:
+        texts[index] = texts[index].replace(lacking, '"other"')
+    answer = door.post(path, "\n".join(texts).encode(), {"Content-Type": "application/x-ndjson"})
+
+    assert wrong == [item["index"] for item in answer.json()["rejected"]]
+    assert answer.json()["accepted"] == 1000 - len(wrong)
+    ids = {record["id"] if path == "/v1/events" else record["metadata"]["event_id"] for record in door.kept()}
+    assert len(ids) == 1000 - len(wrong)
+    if path == "/v1/metrics":
+        (account,) = door.journal.books(STORE).accounts
+        assert account.received == 1000 - len(wrong)
+
+
 @pytest.mark.parametrize(
     ("record", "said"),
     [
