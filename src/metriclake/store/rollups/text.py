@@ -9,7 +9,7 @@ them as `l`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from metriclake.store.catalogue import Catalogue
@@ -17,6 +17,7 @@ from metriclake.store.columns import Columns, Statement
 from metriclake.store.conditions import Conditions
 from metriclake.store.engine import DATABASE
 from metriclake.store.rollups.cover import Cover
+from metriclake.store.rollups.sets import Stretch
 from metriclake.store.rollups.table import ROW_KEY
 from metriclake.store.selection import Aggregate, Bucket, Dimension, Measure, Selection
 from metriclake.store.statement import SelectionText
@@ -71,11 +72,11 @@ class RolledText(SelectionText):
         texts = (*selection.group_by, *((value.name,) if isinstance(value, Dimension) else ()))
         names = {name: f"k{index}" for index, name in enumerate(dict.fromkeys(texts))}
         self._columns = _Named(catalogue, selection.metric, statement, names)
-        raw = _RawSide(selection, cover, catalogue, tenant, statement, oldest)
+        raw = _RawSide(selection, catalogue, tenant, statement, oldest)
         kept = _KeptSide(selection, cover, catalogue, tenant, statement)
         sides = [kept.sql_of(names)]
         if cover.raw:
-            sides.append(raw.sql_of(names))
+            sides.append(raw.sql_of(names, cover.raw))
         self._sides = " UNION ALL ".join(sides)
 
     def _rows(self, times: str) -> str:
@@ -108,26 +109,14 @@ class _RawSide(SelectionText):
     The rows that the rollup does not stand for.
     """
 
-    def __init__(
-        self,
-        selection: Selection,
-        cover: Cover,
-        catalogue: Catalogue,
-        tenant: str,
-        statement: Statement,
-        oldest: datetime | None,
-    ) -> None:
-        super().__init__(selection, catalogue, tenant, statement, oldest)
-        self._cover = cover
-
-    def sql_of(self, names: Mapping[str, str]) -> str:
+    def sql_of(self, names: Mapping[str, str], stretches: Iterable[Stretch]) -> str:
         """
-        Return the question of the rows, with dimensions under their names.
+        Return the question of the rows of some stretches of time, with dimensions under their names.
         """
         texts = {column: self._columns.text(name) for name, column in names.items()}
         columns = {"time": "time", **texts, **self._amounts()}
         taken = ", ".join(f"{text} AS {column}" for column, text in columns.items())
-        times = " OR ".join(self._within(*stretch) for stretch in self._cover.raw)
+        times = " OR ".join(self._within(*stretch) for stretch in stretches)
         return f"SELECT {taken} {self._rows(f'({times})')}"
 
     def _amounts(self) -> dict[str, str]:
