@@ -40,7 +40,7 @@ def arrange(made: Plan, answer: Answer, points: Points | None = None) -> list[li
     """
     if _as_they_are(made):
         texts = {start: as_text(start) for start in made.period.starts}
-        if not texts or all(row[0] in texts for row in answer.rows):
+        if not texts or texts.keys() >= {row[0] for row in answer.rows}:
             return _spelled(answer.rows, texts)
     values = [_values(answer.rows, made.period, rate=made.rate)]
     if made.before is not None:
